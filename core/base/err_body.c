@@ -278,15 +278,26 @@ static void inside(struct failure *f, const struct said *s) {
     tell(f, s);
 }
 
-/* An `error` that is not null, false or empty, or "object":"error" as vLLM has it; or a list that begins with such
+bool err_body_is_said(const struct json_doc *d, uint32_t error) {
+    if (error == JSON_NONE) return false;
+    switch (json_type(d, error)) {
+    case JSON_NULL:
+    case JSON_FALSE: return false;
+    case JSON_STRING: return !json_str_eq(d, error, SLICE(""));
+    case JSON_ARRAY:
+    case JSON_OBJECT: return d->nodes[error].count > 0;
+    default: return true;
+    }
+}
+
+/* An `error` that says something or stands alone, or "object":"error" as vLLM has it; or a list that begins with such
  * an object, as Google's. */
 static bool is_error(const struct json_doc *d) {
     uint32_t at = json_is(d, 0, JSON_ARRAY) ? json_first(d, 0) : 0;
     if (!json_is(d, at, JSON_OBJECT)) return false;
     uint32_t e = json_get(d, at, SLICE("error")), object = json_get(d, at, SLICE("object"));
-    bool none = e == JSON_NONE || json_type(d, e) == JSON_NULL || json_type(d, e) == JSON_FALSE ||
-                (json_type(d, e) == JSON_STRING && json_str_eq(d, e, SLICE("")));
-    if (!none) return true;
+    bool alone = json_is(d, e, JSON_OBJECT) && json_get(d, at, SLICE("choices")) == JSON_NONE;
+    if (err_body_is_said(d, e) || alone) return true;
     return json_is(d, object, JSON_STRING) && json_str_eq(d, object, SLICE("error"));
 }
 

@@ -20,6 +20,10 @@ bool err_body_is_content(const struct failure *f);
  * whatever shape, HTML, or text.  The body itself is not kept. */
 void err_body_add(struct failure *f, struct slice body);
 
+/* Does this value of a member `error` say one?  null, false and what is empty do not: some servers have them beside
+ * every answer. */
+bool err_body_is_said(const struct json_doc *doc, uint32_t error);
+
 /* Is the document an error, although it came where an answer was expected?  Then fills f, with
  * the status that the error names, or that its words mean, and returns true.  `named`: the
  * transport has said that it is one (event: error), whatever its shape. */

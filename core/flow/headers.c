@@ -87,3 +87,20 @@ void headers_put(struct buf *out, struct slice name, struct slice value) {
     memcpy(p + n - 2, "\r\n", 2);
     buf_advance(out, n);
 }
+
+bool headers_value_next(struct slice *list, struct slice *element) {
+    if (list->ptr == NULL) return false;
+    const char *comma = list->len ? memchr(list->ptr, ',', list->len) : NULL;
+    size_t len = comma ? (size_t)(comma - list->ptr) : list->len;
+
+    *element = slice_trim(slice_of(list->ptr, len));
+    *list = comma ? slice_of(comma + 1, list->len - len - 1) : slice_of(NULL, 0);
+    return true;
+}
+
+bool headers_value_has(struct slice list, struct slice name) {
+    struct slice element;
+    while (headers_value_next(&list, &element))
+        if (slice_eq_nocase(element, name)) return true;
+    return false;
+}

@@ -25,4 +25,9 @@ void         headers_drop(struct buf *block, struct slice name);
 /* Appends a line. */
 void         headers_put(struct buf *out, struct slice name, struct slice value);
 
+/* Takes the next element of a comma-separated list off a value, trimmed.  False: there is none. */
+bool headers_value_next(struct slice *list, struct slice *element);
+/* Is the name (any case) one of the list's elements? */
+bool headers_value_has(struct slice list, struct slice name);
+
 #endif

@@ -148,6 +148,7 @@ static enum flow on_frame(struct job_exchange *e, const struct event *ev) {
     }
     if (rc == 0) return say(e, ev->raw);
     if (rc == PERILUNE_ERR_LIMITED) too_large(e);
+    else if (rc == PERILUNE_ERR_UPSTREAM) give_up(e, FAILURE_MALFORMED, ASSEMBLE_NO_CHOICE);
     else give_up(e, FAILURE_NO_MEMORY, "out of memory");
     return FLOW_MORE;
 }

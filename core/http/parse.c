@@ -31,6 +31,7 @@
  * caller's bytes. */
 #include <assert.h>
 
+#include "flow/headers.h"
 #include "http/parse.h"
 #include "http/token.h"
 
@@ -98,20 +99,6 @@ static int next_line(struct parser *p, struct slice *line) {
     return 1;
 }
 
-/* -- Lists in header values ------------------------------------------------- */
-
-/* Takes the next element of a comma-separated list off *list, trimmed.  False
- * when there is none. */
-static bool next_element(struct slice *list, struct slice *element) {
-    if (list->ptr == NULL) return false;
-    const char *comma = list->len ? memchr(list->ptr, ',', list->len) : NULL;
-    size_t len = comma ? (size_t)(comma - list->ptr) : list->len;
-
-    *element = slice_trim(slice_of(list->ptr, len));
-    *list = comma ? slice_of(comma + 1, list->len - len - 1) : slice_of(NULL, 0);
-    return true;
-}
-
 static bool is_token(struct slice s) {
     for (size_t i = 0; i < s.len; i++)
         if (!http_is_token(s.ptr[i])) return false;
@@ -142,7 +129,7 @@ static int take_transfer_encoding(struct parser *p, struct slice value) {
 
     if (p->head->minor == 0) return bad(p, "Transfer-Encoding in HTTP/1.0");
     if (p->head->has_length) return bad(p, "Content-Length with Transfer-Encoding");
-    while (next_element(&value, &coding)) {
+    while (headers_value_next(&value, &coding)) {
         if (!is_token(coding)) return bad(p, "malformed Transfer-Encoding");
         if (p->head->chunked) return bad(p, "transfer coding after chunked");
         if (!slice_eq_nocase(coding, SLICE("chunked")))
@@ -183,7 +170,7 @@ static int take_once(struct parser *p, struct slice name) {
 static int take_connection(struct slice value, bool *close, bool *keep_alive) {
     struct slice option;
 
-    while (next_element(&value, &option)) {
+    while (headers_value_next(&value, &option)) {
         if (slice_eq_nocase(option, SLICE("close"))) *close = true;
         if (slice_eq_nocase(option, SLICE("keep-alive"))) *keep_alive = true;
     }

@@ -298,6 +298,7 @@ static int gather(struct answer *a, const struct sse_event *e) {
     a->news = 1;
     rc = assemble_add(&a->assembly, &a->doc);
     if (rc == PERILUNE_ERR_LIMITED) fail_for_size(a);
+    else if (rc == PERILUNE_ERR_UPSTREAM) failure_set(a->failure, FAILURE_MALFORMED, "%s", ASSEMBLE_NO_CHOICE);
     else if (rc != 0) fail_for_memory(a);
     shed(a);
     return rc;

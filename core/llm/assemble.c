@@ -123,7 +123,7 @@ static int add_said(struct assemble_choice *c, const struct merging *from, uint3
 static int add_choice(struct assemble *a, const struct merging *from, uint32_t choice, unsigned place) {
     const struct json_doc *d = from->doc;
     unsigned at = index_of(d, choice, place);
-    if (at >= CHOICES_MAX) return PERILUNE_ERR_LIMITED;
+    if (at >= CHOICES_MAX) return PERILUNE_ERR_UPSTREAM;
     struct assemble_choice *c = choice_at(a, at);
     if (c == NULL) return PERILUNE_ERR_NOMEM;
     c->seen = true;

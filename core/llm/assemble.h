@@ -13,9 +13,13 @@ struct assemble {
     size_t                  left;     /* bytes that may come, and items that may be made of them */
 };
 
+/* What PERILUNE_ERR_UPSTREAM means. */
+#define ASSEMBLE_NO_CHOICE "the upstream failed: it named a choice that there cannot be (index)"
+
 void assemble_init(struct assemble *a, size_t limit);
 void assemble_deinit(struct assemble *a);
-/* Adds what a parsed chunk brings.  Returns 0, PERILUNE_ERR_NOMEM or PERILUNE_ERR_LIMITED. */
+/* Adds what a parsed chunk brings.  Returns 0, PERILUNE_ERR_NOMEM, PERILUNE_ERR_LIMITED, or PERILUNE_ERR_UPSTREAM: an
+ * index that no choice can have. */
 int  assemble_add(struct assemble *a, const struct json_doc *chunk);
 /* Appends the chat.completion.  False, with nothing written: no choice ever came. */
 bool assemble_write(const struct assemble *a, struct buf *out);

@@ -296,6 +296,7 @@ static void add_choice(struct reading *r, uint32_t choice, unsigned place) {
     unsigned from = r->list->len;
     bool said;
     p.choice = index_of(r->doc, choice, place, &said);
+    if (!said) note_odd(r, json_get(r->doc, choice, SLICE("index"))); /* -1: whose text would be held back? */
     /* Some send both, the whole beside the last piece of it. */
     r->whole = false;
     add_message(r, p, get_as(r, choice, SLICE("delta"), JSON_OBJECT));

@@ -1,10 +1,10 @@
 /* openai_traits.c -- what an event or an answer is besides text, and an event of usage. */
+#include "base/err_body.h"
 #include "llm/chunk.h"
 #include "llm/openai.h"
 
-static bool is_said(const struct json_doc *doc, uint32_t object, struct slice name) {
-    uint32_t n = json_get(doc, object, name);
-    return n != JSON_NONE && json_type(doc, n) != JSON_NULL;
+static bool is_said(const struct json_doc *doc, uint32_t object) {
+    return err_body_is_said(doc, json_get(doc, object, SLICE("error")));
 }
 
 /* Does a choice that ended so say all that it was to say?  Servers have many words for one that was filtered or given
@@ -26,12 +26,12 @@ static bool is_proper_end(const struct json_doc *doc, uint32_t reason) {
 static bool is_spoiled(const struct json_doc *doc) {
     if (!json_is(doc, 0, JSON_OBJECT)) return true;
     uint32_t choices = json_get(doc, 0, SLICE("choices"));
-    bool spoiled = is_said(doc, 0, SLICE("error"));
+    bool spoiled = is_said(doc, 0);
     if (!json_is(doc, choices, JSON_ARRAY)) return spoiled;
     for (uint32_t n = json_first(doc, choices); n != JSON_NONE && !spoiled; n = json_next(doc, choices, n)) {
         if (!json_is(doc, n, JSON_OBJECT)) continue;
         uint32_t reason = json_get(doc, n, SLICE("finish_reason"));
-        spoiled = is_said(doc, n, SLICE("error"));
+        spoiled = is_said(doc, n);
         spoiled |= json_is(doc, reason, JSON_STRING) && !is_proper_end(doc, reason);
     }
     return spoiled;
@@ -55,7 +55,7 @@ unsigned openai_traits(const struct json_doc *doc, struct chunk_choices *c) {
 /* A list of vectors is one answer, and complete. */
 unsigned openai_embedding_traits(const struct json_doc *doc, struct chunk_choices *c) {
     uint32_t data = json_is(doc, 0, JSON_OBJECT) ? json_get(doc, 0, SLICE("data")) : JSON_NONE;
-    bool good = json_is(doc, data, JSON_ARRAY) && doc->nodes[data].count > 0 && !is_said(doc, 0, SLICE("error"));
+    bool good = json_is(doc, data, JSON_ARRAY) && doc->nodes[data].count > 0 && !is_said(doc, 0);
     c->seen[0] = c->ended[0] = c->said[0] = 1;
     c->asked = 1;
     return good ? 0 : TRAIT_SPOILED;

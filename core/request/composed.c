@@ -189,6 +189,7 @@ static void add_to_whole(struct composed *c, struct slice data) {
     if (rc == 0) rc = assemble_add(&c->assembly, &c->doc);
     if (rc == PERILUNE_ERR_LIMITED)
         fail_with(c, FAILURE_ANSWER_TOO_LARGE, "the answer that a policy makes is longer than max_body of upstreams");
+    else if (rc == PERILUNE_ERR_UPSTREAM) fail_with(c, FAILURE_MALFORMED, ASSEMBLE_NO_CHOICE);
     else if (rc != 0) fail_with(c, FAILURE_NO_MEMORY, "out of memory");
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "flow/headers.h"
 #include "llm/answer.h"
 #include "llm/dialect.h"
 #include "request/attempt.h"
@@ -204,6 +205,14 @@ static bool is_hop_by_hop(struct slice name) {
     return false;
 }
 
+/* Does the client say that this header is for its own connection (RFC 9110 7.6.1)? */
+static bool is_of_connection(const struct request *r, struct slice name) {
+    for (unsigned i = 0; i < r->header_count; i++)
+        if (slice_eq_nocase(r->headers[i].name, SLICE("connection")) && headers_value_has(r->headers[i].value, name))
+            return true;
+    return false;
+}
+
 /* Do we look into the answer, or only pass it on? */
 static bool is_read(const struct outgoing *o) { return o->body != NULL && o->body->dialect != NULL; }
 
@@ -218,7 +227,7 @@ static unsigned fields_of(const struct outgoing *o, struct call_field *out) {
         bool coded = slice_eq_nocase(h->name, SLICE("content-encoding")); /* of the bytes as they came */
         if (coded && o->body == NULL && r->raw != NULL) out[n++] = (struct call_field){ h->name, h->value };
         if (coded || is_hop_by_hop(h->name) || !is_forwarded(o->pool->target, h->name)) continue;
-        if (slice_eq_nocase(h->name, SLICE("x-request-id"))) continue;
+        if (slice_eq_nocase(h->name, SLICE("x-request-id")) || is_of_connection(r, h->name)) continue;
         type |= slice_eq_nocase(h->name, SLICE("content-type"));
         out[n++] = (struct call_field){ h->name, h->value };
     }

@@ -134,6 +134,8 @@ TEST(an_error_inside_an_answer) {
     CHECK_STR(found("{\"error\":null,\"object\":\"chat.completion\"}", false), "");
     CHECK_STR(found("{\"error\":\"\",\"choices\":[]}", false), "");
     CHECK_STR(found("{\"error\":false}", false), "");
+    CHECK_STR(found("{\"error\":{},\"choices\":[]}", false), "");
+    CHECK_STR(found("{\"error\":[],\"choices\":[]}", false), "");
     CHECK_STR(found("{\"x\":{\"error\":{\"message\":\"no\"}}}", false), "");
     CHECK_STR(found("[\"error\"]", false), "");
     CHECK_STR(found("{\"message\":\"no\",\"code\":404}", true), "404 invalid_request_error upstream_stream_error | no");

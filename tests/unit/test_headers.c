@@ -51,3 +51,10 @@ TEST_NOFAULT(no_star_means_what_the_gateway_says_itself) {
     CHECK(headers_list_has(&list, SLICE("retry-after-ms")));
     CHECK(headers_list_has(&list, SLICE("x-perilune-id"))); /* named in full */
 }
+
+TEST_NOFAULT(lists) {
+    CHECK(headers_value_has(SLICE("keep-alive, X-A ,x-b"), SLICE("x-a")));
+    CHECK(headers_value_has(SLICE("x-b"), SLICE("X-B")));
+    CHECK(!headers_value_has(SLICE("x-ab,, x"), SLICE("x-a")));
+    CHECK(!headers_value_has(SLICE(""), SLICE("x-a")));
+}

@@ -292,10 +292,12 @@ TEST_NOFAULT(something_else_where_a_text_should_be_is_odd) {
         "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"s\",\"arguments\":\"\"}}]}}]}",
         "{\"choices\":[{\"delta\":{\"function_call\":\"s\"}}]}", "{\"choices\":[{\"delta\":{\"audio\":\"s\"}}]}",
         "{\"choices\":[{\"delta\":{\"thinking_blocks\":\"s\"}}]}", "{\"choices\":[{\"delta\":{\"reasoning_details\":[\"s\"]}}]}",
-        "{\"choices\":[{\"logprobs\":{\"a\":1},\"logprobs\":null}]}",
+        "{\"choices\":[{\"logprobs\":{\"a\":1},\"logprobs\":null}]}", "{\"choices\":[{\"index\":-1}]}",
+        "{\"choices\":[{\"index\":\"one\"}]}",
     };
     static const char *const fine[] = {
         "null", "{}", "{\"choices\":null}", "{\"choices\":{}}", "{\"choices\":[]}", "{\"choices\":[{\"delta\":null}]}",
+        "{\"choices\":[{\"index\":null}]}",
         "{\"choices\":[{\"delta\":{\"content\":null,\"tool_calls\":{},\"audio\":\"\",\"refusal\":false,\"function_call\":null}}]}",
         "{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"reference\",\"ids\":[1]}],\"x\":7}}]}",
         "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":{\"a\":1}}}]}}]}",
