@@ -455,8 +455,10 @@ PERILUNE_API void perilune_call_free(perilune_call *call);
 
 /* [any] perilune.values.NAME has this value from now on, for all workers, without a reload, which
  * leaves it alone.  Reading it costs about as much as a field of a table: a text is parsed once per
- * worker and change.  json NULL: it is nil again.  PERILUNE_ERR_INVAL: a bad name (as above), or no
- * JSON; PERILUNE_ERR_LIMITED: more than 1024 names, or 16 MiB in all. */
+ * worker and change.  Of a table each request and evaluation gets a copy when it reads it first, so that
+ * none sees what another writes into it; that costs it time and memory, by the number of values in it.
+ * json NULL: it is nil again.  PERILUNE_ERR_INVAL: a bad name (as above), or no JSON;
+ * PERILUNE_ERR_LIMITED: more than 1024 names, or 16 MiB in all. */
 PERILUNE_API int perilune_value_set(perilune *g, const char *name, const char *json, size_t len);
 
 /* Calls a function of Lua, in the sandbox and with the limits of policies (limits.cpu_ms, block_ms,
