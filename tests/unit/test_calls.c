@@ -342,11 +342,13 @@ static void have_a_gateway(int threads) {
 static int child_main(void) {
     for (size_t i = 0; i < sizeof(functions) / sizeof(*functions); i++)
         if (functions[i].in_child() != PERILUNE_ERR_STATE) return (int)i + 1;
+#ifndef __SANITIZE_THREAD__ /* which ends a child of threads that starts one */
     perilune_options o = PERILUNE_OPTIONS_INIT;
     perilune *own = NULL; /* one of its own it may have */
     o.threads = 1;
     if (perilune_open(&own, &o, NULL, 0) != 0 || perilune_listen(own, "127.0.0.1:0") != 0) return 100;
     perilune_close(own);
+#endif
     return 0;
 }
 
