@@ -307,9 +307,9 @@ void budget_took(struct state *s, struct budget *b, uint64_t since_us) {
 
 static void on_count(lua_State *L, lua_Debug *ar);
 
-/* May be called anywhere, also from the allocator. */
+/* May be called anywhere, also from the allocator.  The hook of a lua_State that is a host's is the host's. */
 static void set_hook(struct state *s, int count) {
-    if (s->time.hook_count == count) return;
+    if (s->is_guest || s->time.hook_count == count) return;
     s->time.hook_count = count;
     lua_sethook(s->L, on_count, LUA_MASKCOUNT, count);
 }

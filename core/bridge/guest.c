@@ -7,7 +7,8 @@
  * differs is what Lua belongs to:
  *
  *     memory     the host's allocator: nothing is counted, nothing refused.  limits.memory is 0
- *     time       no hook: nobody is sliced or condemned; a debug hook is the host's own.  limits.cpu_ms is 0
+ *     time       no hook, not even behind C that worked long (budget.c): nobody is sliced or condemned, a task runs
+ *                until it waits; the one debug hook that a lua_State has is the host's own.  limits.cpu_ms is 0
  *     code       the host's is compiled or not as it likes, the library's is not (state.c), and strings stay Lua's own:
  *                perilune.confine is not loaded
  *     globals    none is made or read.  Files of the library get an environment with what the standard library was when

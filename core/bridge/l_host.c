@@ -2,9 +2,16 @@
  *
  *     host.NAME(...)           closure --> perilune_function --> host_call.c
  *     perilune.values.NAME     value_index: [version as seen? -> table of parsed values] else values_get, parse, keep
+ *                                  |
+ *                                  +-- a table: [budget of who runs --> holder --env--> { NAME = copy }] else copy
  *
  * Arguments go as they are: strings are borrowed from Lua, tables become JSON in one buffer, which is the call's own
- * while the function runs, because it may call us back. */
+ * while the function runs, because it may call us back.
+ *
+ * A table can be written into, so what was parsed is shown to nobody: each request gets a copy when it reads the value
+ * first, and that one again.  A request is known by its account, which its branches, its hooks and what it asks share.
+ * The holder has a share of the account, so that no other comes to lie at its address; holders of accounts that nobody
+ * else has are dropped when copies hold twice as many values as those of the living did the last time. */
 #include "base/mem.h"
 #include "bridge/host_call.h"
 #include "bridge/lib.h"
@@ -123,8 +130,12 @@ static int l_value_gc(lua_State *L) {
 }
 
 #define TEXT_TYPE "perilune.value"
+#define HOLDER_TYPE "perilune.value.holder"
+#define COPIED_FEW 4096 /* values in copies, some 200 KB: holders of fewer are not looked through */
 
-/* The value under the name at index 2, which nobody has read yet. [0, +1, e] */
+enum { UP_PARSED = 1, UP_HOLDERS }; /* of l_value_index(): name -> value; address of a budget -> holder */
+
+/* The value under the name at index 2, which is on top and nobody has read yet. [0, +1, e] */
 static void read_value(lua_State *L, struct state *s) {
     struct slice name;
     name.ptr = luaL_checklstring(L, 2, &name.len);
@@ -133,31 +144,119 @@ static void read_value(lua_State *L, struct state *s) {
     luaL_getmetatable(L, TEXT_TYPE);
     lua_setmetatable(L, -2);
     *text = values_get(s->stores->values, name);
-    if (*text == NULL) {
-        lua_pushnil(L);
-        return;
-    }
-    push_value(L, *text);
+    if (*text == NULL) lua_pushnil(L);
+    else push_value(L, *text);
     blob_put(*text);
     *text = NULL;
+    lua_remove(L, 3);
+    if (lua_isnil(L, 3)) return;
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -2);
-    lua_rawset(L, lua_upvalueindex(1));
+    lua_rawset(L, lua_upvalueindex(UP_PARSED));
 }
 
-/* perilune.values.NAME; upvalue 1: what was parsed since s->values_seen. */
+struct holder {
+    struct budget *owner; /* a share */
+    size_t         values; /* in its copies */
+};
+
+static int l_holder_gc(lua_State *L) {
+    struct holder *h = lua_touserdata(L, 1);
+    budget_put(h->owner);
+    h->owner = NULL;
+    return 0;
+}
+
+/* Those of accounts that are over. [0, 0, e] */
+static void drop_holders(lua_State *L, struct state *s) {
+    size_t left = 0;
+    lua_pushnil(L);
+    while (lua_next(L, lua_upvalueindex(UP_HOLDERS)) != 0) {
+        const struct holder *h = lua_touserdata(L, -1);
+        state_pay(L, 1);
+        lua_pop(L, 1);
+        if (h->owner->refs > 1) {
+            left += h->values;
+            continue;
+        }
+        lua_pushvalue(L, -1);
+        lua_pushnil(L);
+        lua_rawset(L, lua_upvalueindex(UP_HOLDERS));
+    }
+    s->values_copied = left;
+    s->values_copied_most = left < COPIED_FEW / 2 ? COPIED_FEW : 2 * left;
+}
+
+/* An empty one for the account that is charged at the moment. [0, +1, e] */
+static void push_new_holder(lua_State *L, struct state *s, struct budget *owner) {
+    if (s->values_copied >= s->values_copied_most) drop_holders(L, s);
+    struct holder *h = lua_newuserdata(L, sizeof(*h));
+    *h = (struct holder){ budget_ref(owner), 1 }; /* nothing raises before it has its finalizer */
+    luaL_getmetatable(L, HOLDER_TYPE);
+    lua_setmetatable(L, -2);
+    lua_newtable(L);
+    lua_setfenv(L, -2);
+    lua_pushlightuserdata(L, owner);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, lua_upvalueindex(UP_HOLDERS));
+    s->values_copied++;
+}
+
+/* That of who runs; false: while loading nobody has one. [0, +0|1, e] */
+static bool push_holder(lua_State *L, struct state *s) {
+    struct budget *owner = s->time.run.budget;
+    if (owner == NULL) return false;
+    lua_pushlightuserdata(L, owner);
+    lua_rawget(L, lua_upvalueindex(UP_HOLDERS));
+    if (!lua_isnil(L, -1)) return true;
+    lua_pop(L, 1);
+    push_new_holder(L, s, owner);
+    return true;
+}
+
+/* The copy of the table at index 3, which is the value of the name at 2, that who runs has. [0, +1, e] */
+static void push_own_copy(lua_State *L, struct state *s) {
+    if (!push_holder(L, s)) {
+        value_push_copy(L, 3);
+        return;
+    }
+    struct holder *h = lua_touserdata(L, 4);
+    lua_getfenv(L, 4);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, 5);
+    if (!lua_isnil(L, -1)) return;
+    size_t values = value_push_copy(L, 3);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 5);
+    h->values += values;
+    s->values_copied += values;
+}
+
+/* Nothing of what was read before is still known. [0, 0, e] */
+static void forget(lua_State *L, struct state *s, uint64_t version) {
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_replace(L, lua_upvalueindex(UP_HOLDERS));
+    lua_replace(L, lua_upvalueindex(UP_PARSED));
+    s->values_copied = 0;
+    s->values_copied_most = COPIED_FEW;
+    s->values_seen = version;
+}
+
+/* perilune.values.NAME */
 static int l_value_index(lua_State *L) {
     struct state *s = state_of(L);
-    uint64_t version = values_version(s->stores->values);
-    if (version != s->values_seen) { /* read before the values: they are this old, or newer */
-        lua_newtable(L);
-        lua_replace(L, lua_upvalueindex(1));
-        s->values_seen = version;
-    }
+    uint64_t version = values_version(s->stores->values); /* read before the values: they are this old, or newer */
+    if (version != s->values_seen) forget(L, s, version);
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
-    if (lua_isnil(L, -1) && lua_type(L, 2) == LUA_TSTRING) read_value(L, s);
+    lua_rawget(L, lua_upvalueindex(UP_PARSED));
+    if (lua_isnil(L, 3) && lua_type(L, 2) == LUA_TSTRING) {
+        lua_settop(L, 2);
+        read_value(L, s);
+    }
+    if (lua_istable(L, 3)) push_own_copy(L, s);
     return 1;
 }
 
@@ -172,7 +271,9 @@ int l_value_set(lua_State *L) {
 
 void host_open(lua_State *L, int core) {
     lib_open_owned(L, TEXT_TYPE, l_value_gc);
+    lib_open_owned(L, HOLDER_TYPE, l_holder_gc);
     lua_newtable(L);
-    lua_pushcclosure(L, l_value_index, 1);
+    lua_newtable(L);
+    lua_pushcclosure(L, l_value_index, 2);
     lua_setfield(L, core, "value_index");
 }

@@ -122,6 +122,7 @@ struct state {
     struct buf          host_text;  /* what the last one answered, while it is pushed */
     int                 eval_entry; /* what runs rules, lua/perilune/rules.lua; 0: nobody has asked yet */
     uint64_t            values_seen; /* as of when value_index() keeps what it read; see l_host.c */
+    size_t              values_copied, values_copied_most; /* in copies of them; when to look for whose is over */
     struct player       player;     /* of core.play() */
     int                 player_ref; /* its function; 0: nothing is played */
     struct buf          decode, encode; /* scratch of lib_scratch(), lib_output() */

@@ -78,6 +78,38 @@ void value_push(lua_State *L, const struct json_doc *doc, uint32_t node) {
     }
 }
 
+/* -- Copying ----------------------------------------------------------------------------- */
+
+/* How many fields the table at t has besides its elements. [0, 0, -] */
+static int count_fields(lua_State *L, int t, int elements) {
+    int n = -elements;
+    lua_pushnil(L);
+    while (lua_next(L, t) != 0) {
+        lua_pop(L, 1);
+        n++;
+    }
+    return n;
+}
+
+size_t value_push_copy(lua_State *L, int t) {
+    int elements = (int)lua_objlen(L, t), fields = count_fields(L, t, elements);
+    size_t values = 1 + (size_t)(elements + fields);
+    luaL_checkstack(L, 5, "JSON is nested too deeply");
+    state_pay(L, STEPS_OF_NODE * values);
+    lua_createtable(L, elements, fields);
+    if (lua_getmetatable(L, t)) lua_setmetatable(L, -2);
+    int copy = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, t) != 0) {
+        lua_pushvalue(L, -2);
+        if (lua_istable(L, -2)) values += value_push_copy(L, copy + 2);
+        else lua_pushvalue(L, -2);
+        lua_rawset(L, copy);
+        lua_pop(L, 1);
+    }
+    return values;
+}
+
 /* -- Encoding ------------------------------------------------------------------------- */
 
 static void encode_array(lua_State *L, int t, size_t n, struct buf *out, int depth) {

@@ -14,6 +14,8 @@ bool value_is_null(lua_State *L, int index);
 
 /* Decodes the node and all below it into plain tables. [0, +1, e] */
 void value_push(lua_State *L, const struct json_doc *doc, uint32_t node);
+/* A table of value_push(), at this absolute index, anew with all tables in it.  How many values that are. [0, +1, e] */
+size_t value_push_copy(lua_State *L, int t);
 /* A string node. [0, +1, e] */
 void value_push_string(lua_State *L, const struct json_doc *doc, uint32_t node);
 

@@ -225,9 +225,8 @@ int admin_listen(struct perilune *g, const char *address, int *port) {
         int rc = open_server(g);
         if (rc != 0) return rc;
     }
-    if (http_server_has(&g->admin, address)) return 0;
-    int shared, rc = gateway_socket(g, address, &shared);
-    if (rc != 0) return rc;
+    int shared, rc = gateway_socket(g, address, &shared); /* also when it is there: it stays asked for */
+    if (rc != 0 || http_server_has(&g->admin, address)) return rc;
     if (shared >= 0) return http_server_share(&g->admin, address, shared, NULL, port, g->errmsg, sizeof(g->errmsg));
     return http_server_listen(&g->admin, address, !g->config->reuse_port, NULL, port, g->errmsg, sizeof(g->errmsg));
 }

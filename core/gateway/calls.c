@@ -1,8 +1,8 @@
 /* calls.c -- what the public functions look at first: is there a gateway, and may it be used now, and here?
  *
  *     [any]                                      gateway_looks()
- *     the owner's, also while it loads           gateway_admits()     not on a thread of the library's, and the
- *     the owner's                                gateway_refuses()    clock of the owner's loop is read
+ *     the owner's, also while it loads           gateway_admits()     only on the thread that opened it, and
+ *     the owner's                                gateway_refuses()    the clock of its loop is read
  *
  * A host's mistakes end here, with a code and a sentence: no gateway, options of another
  * library, a call out of what runs while it loads, a process that came out of
@@ -10,8 +10,9 @@
  * exist and the loop's descriptors are the parent's, whose clients and timers it would
  * take away: it may do nothing with that gateway, not even close it.
  *
- * Callbacks on threads of the library's (workers, the log) get that far, too.  Most of what is the owner's asks the
- * workers and waits for them, this one among them; and nothing of it is locked.
+ * Other threads get that far, too: the library's, on which callbacks run (workers, the log), and those of the host.
+ * Most of what is the owner's asks the workers and waits for them, and nothing of it is locked.  A thread is known by
+ * its number, which is compared before anything of the owner's is read: that costs nothing.
  *
  * The loop's clock stands between its turns, and the host may have been away for any time: who comes in reads it. */
 #include "gateway/gateway.h"
@@ -25,17 +26,18 @@ static const char no_gateway[] = "no gateway was given (NULL)";
 const char gateway_forked[] = "this process came out of fork() after perilune_open(): the gateway is the parent's; "
                               "open one of your own here";
 
-static const char elsewhere[] = "this is a thread of the library's (a worker, or the log), and the function is the "
-                                "owner's: perilune_post() one that calls it";
+static const char elsewhere[] = "this is not the thread that opened the gateway, and the function is only for "
+                                "that one: perilune_post() a function that calls it";
 
 bool gateway_is_foreign(const struct perilune *g) { return g == NULL || g->pid != getpid(); }
 
-bool gateway_is_elsewhere(const struct perilune *g) {
-    pthread_t me = pthread_self();
-    if (pthread_equal(me, g->opener)) return false; /* all that most programs have */
-    bool other = log_thread_is_here(g->log_thread);
-    for (unsigned i = 0; i < g->worker_count; i++)
-        other |= g->workers[i].threaded && pthread_equal(g->workers[i].thread, me);
+bool gateway_is_elsewhere(const struct perilune *g) { return !pthread_equal(pthread_self(), g->opener); }
+
+bool gateway_is_refused_here(const struct perilune *g, const char *fn) {
+    bool other = gateway_is_elsewhere(g);
+    if (other)
+        log_line((struct log *)(uintptr_t)&g->log, PERILUNE_LOG_ERROR,
+                 "%s() does nothing: %s", fn, elsewhere);
     return other;
 }
 

@@ -818,16 +818,8 @@ static void end_parts(struct perilune *g) {
     if (g->sim) sim_stop(g->sim);
 }
 
-/* In a callback of a worker, or of the log: those threads cannot wait for their own end. */
-static bool is_on_other_thread(struct perilune *g) {
-    bool other = gateway_is_elsewhere(g);
-    if (other) log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() from a thread of the library's is refused: "
-                                                     "it is the owner's to call");
-    return other;
-}
-
 PERILUNE_API void perilune_close(perilune *g) {
-    if (gateway_is_foreign(g) || g->closing || is_on_other_thread(g)) return;
+    if (gateway_is_foreign(g) || gateway_is_refused_here(g, __func__) || g->closing) return;
     if (g->loading) { /* what loads would go on in freed memory */
         log_line(&g->log, PERILUNE_LOG_ERROR, "perilune_close() inside %s: nothing is closed", gateway_who_loads(g));
         return;

@@ -62,7 +62,7 @@ struct perilune {
     atomic_bool         has_index;   /* and an index that machines share */
     struct bundle_host  host;        /* who has its texts */
     pid_t               pid;         /* who opened it, */
-    pthread_t           opener;      /* and where: none of the library's threads */
+    pthread_t           opener;      /* and on which thread: the owner's */
     bool                loading;     /* what runs of the host's is called by it: */
     bool                reads;       /* options.read(), else a function that a policy calls */
     struct bundle      *bundle;
@@ -126,8 +126,10 @@ void engine_metrics_write(struct engines *e, struct buf *out);
 /* No gateway, or one that was opened before this process came out of fork(). */
 bool gateway_is_foreign(const struct perilune *g);
 extern const char gateway_forked[]; /* the sentence for the second */
-/* Is this a thread of the library's: a worker's, or the log's? */
+/* Is this another thread than the owner's: the library's, or one of the host's? */
 bool gateway_is_elsewhere(const struct perilune *g);
+/* The same for functions that return nothing: the log says that this one did nothing. */
+bool gateway_is_refused_here(const struct perilune *g, const char *fn);
 /* 0, or why a function may do nothing with g now: an error, and perilune_errmsg() says it.  For [any] functions; for
  * the owner's that may be called while it loads; for all others of the owner's.  The owner's find the loop's clock
  * read. */

@@ -98,14 +98,15 @@ static bool is_husk(const perilune_request *r, const char *fn) {
     return true;
 }
 
-/* NOLOCK: g goes when its threads have ended, so for these it is there. */
+/* NOLOCK: g goes when its threads have ended, so for these it is there; as it is for the host's, who may call nothing
+ * of it once it is closed. */
 static bool is_elsewhere(const perilune_request *r) {
     const perilune *g = r->library->g;
     return g != NULL && gateway_is_elsewhere(g);
 }
 
 /* What every function asks first: 0, or PERILUNE_ERR_INVAL: there is no such request, or PERILUNE_ERR_STATE: it is the
- * parent's of a fork(), or this is a thread of the library's.  In a child nothing is said in the log, whose thread it
+ * parent's of a fork(), or this is not the owner's thread.  In a child nothing is said in the log, whose thread it
  * has not. */
 static int look(perilune_request *r, const char *fn) {
     if (r == NULL) return PERILUNE_ERR_INVAL;
@@ -115,6 +116,15 @@ static int look(perilune_request *r, const char *fn) {
 }
 
 #define LOOK(r) look(r, __func__)
+
+/* The same of functions that return nothing. */
+static int look_and_say(perilune_request *r, const char *fn) {
+    int refused = look(r, fn);
+    if (refused == PERILUNE_ERR_STATE && r->library->pid == getpid()) gateway_is_refused_here(r->library->g, fn);
+    return refused;
+}
+
+#define LOOK_AND_SAY(r) look_and_say(r, __func__)
 
 PERILUNE_API const char *perilune_request_errmsg(const perilune_request *r) {
     if (r == NULL) return "there is no request (NULL)";
@@ -497,7 +507,7 @@ PERILUNE_API int perilune_request_start(perilune_request *r, perilune_event_cb c
 }
 
 PERILUNE_API void perilune_request_pause(perilune_request *r, int paused) {
-    if (LOOK(r) != 0) return;
+    if (LOOK_AND_SAY(r) != 0) return;
     r->paused = paused != 0;
     if (!r->paused && r->state > REQUEST_STARTED) ready(r);
 }
@@ -525,7 +535,7 @@ PERILUNE_API void perilune_request_cancel(perilune_request *r) {
 }
 
 PERILUNE_API void perilune_request_free(perilune_request *r) {
-    if (LOOK(r) != 0) return;
+    if (LOOK_AND_SAY(r) != 0) return;
     perilune *g = r->library->g;
     r->freed = true;
     if (r->held) return;

@@ -13,7 +13,8 @@
  * one, so looking and binding happen under a lock of the folder (flock: gone with the
  * process, and no file of its own).  At the end the file goes, when it is still ours: a
  * successor may have put his there.  Its mode is narrowed before it has a name, and set
- * after that (the process's umask is not ours to change).
+ * after that (the process's umask is not ours to change).  Another mode of a path where we listen is
+ * set when the configuration that says so has been taken up as a whole.
  *
  * A descriptor of others is duplicated: theirs stays open, and with it the kernel's queue,
  * so that after a reload, or in the next process of a .socket unit, nobody was refused. */
@@ -240,11 +241,37 @@ int shared_socket_open(struct shared_socket *s, const char *address, char *err, 
     return open_systemd(s, behind(address, systemd_is), err, errlen);
 }
 
-void shared_socket_close(struct shared_socket *s) {
+/* Does our file still stand at the path? */
+static bool has_file(const struct shared_socket *s) {
     struct stat st;
+    return s->path[0] != '\0' && lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
+}
+
+bool shared_socket_is_path_of(const struct shared_socket *s, const char *address) {
+    size_t len = strlen(s->path);
+    const char *path = behind(address, unix_is);
+    return len > 0 && path != NULL && strncmp(path, s->path, len) == 0 && (path[len] == '\0' || path[len] == '?');
+}
+
+int shared_socket_check(const char *address, char *err, size_t errlen) {
+    struct shared_socket s = { .fd = -1 };
+    mode_t mode;
+    snprintf(s.address, sizeof(s.address), "%s", address);
+    return split_path(&s, behind(address, unix_is), &mode, err, errlen);
+}
+
+bool shared_socket_move(struct shared_socket *s) {
+    mode_t mode;
+    memcpy(s->address, s->next, sizeof(s->address));
+    s->next[0] = '\0';
+    if (split_path(s, behind(s->address, unix_is), &mode, NULL, 0) != 0 || mode == NO_MODE) return true;
+    errno = ENOENT;
+    return has_file(s) && chmod(s->path, mode) == 0;
+}
+
+void shared_socket_close(struct shared_socket *s) {
     if (s->fd < 0) return;
     close(s->fd);
     s->fd = -1;
-    if (s->path[0] == '\0' || s->pid != getpid()) return;
-    if (lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino) unlink(s->path);
+    if (s->pid == getpid() && has_file(s)) unlink(s->path);
 }

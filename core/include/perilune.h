@@ -15,20 +15,20 @@
  * before the call returns.  Strings you get are borrowed: they live until the next call on
  * the same object, or until the callback returns.  Closing or freeing NULL is a no-op.
  *
- * THREADS.  The thread that called perilune_open() owns the gateway.  Functions
- * marked [any] may be called from any thread at any time, all others only from
- * the owner.  Callbacks run on the owner's thread, inside of perilune_poll(), _run(), _listen(), _load(),
- * _eval(), _close(), perilune_request_next() or _text().  Three run elsewhere: options.log and options.log_idle on a
- * thread that is not yours, the log thread; with options.threads > 0 functions that you add and perilune_hooks are
- * called from the worker that needs them, several at once.
+ * THREADS.  The thread that called perilune_open() owns the gateway.  Functions marked [any] may be called
+ * from any thread at any time, all others only from the owner: on another thread, yours or the library's, they
+ * give PERILUNE_ERR_STATE, or, where they return nothing, do nothing and say so in the log; perilune_post() a
+ * function that calls them.  Callbacks run on the owner's thread, inside of perilune_poll(), _run(), _listen(),
+ * _load(), _eval(), _close(), perilune_request_next() or _text().  Three run elsewhere: options.log and
+ * options.log_idle on a thread that is not yours, the log thread; with options.threads > 0 functions that you add
+ * and perilune_hooks are called from the worker that needs them, several at once.
  *
  * CALLBACKS may call the library: what is [any]; and, on the owner's thread, all but what turns the loop:
  * perilune_poll(), _run(), perilune_request_next() and _text() give PERILUNE_ERR_STATE there.  perilune_close() in
  * one takes effect when the call returns that the callback came from (perilune_poll() then returns 1, perilune_run()
  * 0, any other PERILUNE_ERR_CANCELED), and g is gone behind it; inside of a load it does nothing, and says so in the
- * log.  On a thread of the library's (a worker's, the log's) only what is [any] works: functions of the owner's give
- * PERILUNE_ERR_STATE there, or do nothing; perilune_post() one that calls them.  A callback must not leave by
- * longjmp() or an exception.
+ * log.  On a thread of the library's (a worker's, the log's) only what is [any] works, as on all that are not
+ * the owner's.  A callback must not leave by longjmp() or an exception.
  *
  * ERRORS.  A function that says nothing else returns 0 or a negative
  * PERILUNE_ERR_... code, and has changed nothing when it fails.  perilune_errmsg()
@@ -455,8 +455,10 @@ PERILUNE_API void perilune_call_free(perilune_call *call);
 
 /* [any] perilune.values.NAME has this value from now on, for all workers, without a reload, which
  * leaves it alone.  Reading it costs about as much as a field of a table: a text is parsed once per
- * worker and change.  json NULL: it is nil again.  PERILUNE_ERR_INVAL: a bad name (as above), or no
- * JSON; PERILUNE_ERR_LIMITED: more than 1024 names, or 16 MiB in all. */
+ * worker and change.  Of a table each request and evaluation gets a copy when it reads it first, so that
+ * none sees what another writes into it; that costs it time and memory, by the number of values in it.
+ * json NULL: it is nil again.  PERILUNE_ERR_INVAL: a bad name (as above), or no JSON;
+ * PERILUNE_ERR_LIMITED: more than 1024 names, or 16 MiB in all. */
 PERILUNE_API int perilune_value_set(perilune *g, const char *name, const char *json, size_t len);
 
 /* Calls a function of Lua, in the sandbox and with the limits of policies (limits.cpu_ms, block_ms,

@@ -194,4 +194,3 @@ uint64_t log_thread_dropped(const struct log_thread *t) {
     return t ? atomic_load(&t->dropped) : 0;
 }
 
-bool log_thread_is_here(const struct log_thread *t) { return t != NULL && pthread_equal(t->thread, pthread_self()); }

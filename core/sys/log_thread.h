@@ -23,9 +23,6 @@ void log_thread_close(struct log_thread *t, uint64_t close_ms);
 /* [any] Has it begun to close? */
 bool log_thread_is_closing(const struct log_thread *t);
 
-/* [any] Is the calling thread the one that writes?  NULL: no. */
-bool log_thread_is_here(const struct log_thread *t);
-
 /* [any] Lines that found no room, or no memory. */
 uint64_t log_thread_dropped(const struct log_thread *t); /* NULL: 0 */
 

@@ -41,9 +41,9 @@ int client_init(struct client *c, struct loop *loop) {
     list_init(&c->scouts);
     buf_init(&c->out, 0);
     c->head = mem_alloc(sizeof(*c->head));
-    if (c->head != NULL && multi_init(&c->multi, loop, transfer_done) == 0) return 0;
-    mem_free(c->head);
-    return PERILUNE_ERR_NOMEM;
+    if (c->head == NULL) return PERILUNE_ERR_NOMEM;
+    multi_init(&c->multi, loop, transfer_done);
+    return 0;
 }
 
 struct tls_context *client_tls(struct client *c, const struct target *t) {

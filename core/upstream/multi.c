@@ -16,6 +16,8 @@
  * socket that is given up while it connects.  Their polls end with the registration:
  * a poll that outlives its descriptor meets whoever gets the number next.
  *
+ * Most programs speak HTTP/1.1 without a proxy (http1.c), and never come here: curl is made with the first transfer.
+ *
  * Finished transfers are reported from deferred work, so that nobody removes a handle
  * inside one of its own callbacks. */
 #include "upstream/multi.h"
@@ -231,8 +233,21 @@ void multi_prepare(struct multi *m, CURL *easy) {
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, m);
 }
 
+static CURLM *make_curl(struct multi *m) {
+    CURLM *curl = curl_multi_init();
+    if (curl == NULL) return NULL;
+    curl_multi_setopt(curl, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(curl, CURLMOPT_SOCKETDATA, m);
+    curl_multi_setopt(curl, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(curl, CURLMOPT_TIMERDATA, m);
+    curl_multi_setopt(curl, CURLMOPT_MAXCONNECTS, MAX_IDLE);
+    curl_multi_setopt(curl, CURLMOPT_PIPELINING, multi_shares_connections() ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
+    return curl;
+}
+
 int multi_add(struct multi *m, CURL *easy) {
-    return curl_multi_add_handle(m->curl, easy) == CURLM_OK ? 0 : PERILUNE_ERR_NOMEM;
+    if (m->curl == NULL) m->curl = make_curl(m);
+    return m->curl != NULL && curl_multi_add_handle(m->curl, easy) == CURLM_OK ? 0 : PERILUNE_ERR_NOMEM;
 }
 
 void multi_remove(struct multi *m, CURL *easy) { curl_multi_remove_handle(m->curl, easy); }
@@ -241,23 +256,19 @@ void multi_remove(struct multi *m, CURL *easy) { curl_multi_remove_handle(m->cur
  * has a connection of its own, so that a slow client costs nobody else anything. */
 bool multi_shares_connections(void) { return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080100; }
 
-void multi_global_init(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+/* It readies OpenSSL and whatever else curl is made of, 2 MB and some milliseconds, which the first easy handle does by
+ * itself.  Only where curl does not lock while it does that it has to be done before there are threads. */
+void multi_global_init(void) {
+    if ((curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_THREADSAFE) != 0) return;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
 
-int multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode)) {
+void multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode)) {
     *m = (struct multi){ .loop = loop, .done = done };
-    m->curl = curl_multi_init();
-    if (m->curl == NULL) return PERILUNE_ERR_NOMEM;
-    curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
-    curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
-    curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, MAX_IDLE);
-    curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, multi_shares_connections() ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
-    return 0;
 }
 
 void multi_close(struct multi *m) {
-    curl_multi_cleanup(m->curl); /* closes sockets through on_close_socket */
+    if (m->curl != NULL) curl_multi_cleanup(m->curl); /* closes sockets through on_close_socket */
     m->curl = NULL;
     timer_stop(m->loop, &m->timeout);
     deferred_cancel(&m->reap);

@@ -10,7 +10,7 @@ struct socket_watch;
 
 struct multi {
     struct loop          *loop;
-    CURLM                *curl;
+    CURLM                *curl;    /* NULL: there was no transfer yet */
     struct timer          timeout;
     struct socket_watch **sockets; /* by descriptor */
     unsigned              socket_cap;
@@ -23,7 +23,7 @@ struct multi {
 
 /* Once per process, before the first multi; any number of calls. */
 void multi_global_init(void);
-int  multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode));
+void multi_init(struct multi *m, struct loop *loop, void (*done)(CURL *, CURLcode));
 /* All transfers must have been removed. Closes idle connections; the loop must
  * run once more before the memory may go. */
 void multi_close(struct multi *m);

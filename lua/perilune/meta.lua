@@ -839,8 +839,10 @@ local perilune = {}
 --- later, and calling it before that is an error, as in a `perilune check` without the program.
 ---
 --- perilune.values.NAME: what the program has set by perilune_value_set(), nil when nothing.  It changes while policies
---- run; reading it is cheap.  A table is one for all requests of the worker until the program sets another: do not
---- write to it.
+--- run; reading it is cheap.  A table is a copy: a request gets its own when it reads the value first, then the same
+--- one, in branches and hooks, too, until the program sets a value anew.  What it writes there nobody else sees.  A copy
+--- costs the request time and memory (about 0.1 us per value in it): keep thousands of entries under several
+--- names, or behind a function of the program's.
 
 --- An upstream of the configuration, by name.  chat, ask and embed throw for one that there is not.
 ---@param name string

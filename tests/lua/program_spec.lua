@@ -66,6 +66,111 @@ t.test("values are what the program says they are", function()
   t.error(function() perilune.values.plan = 1 end, "perilune.values.plan cannot be assigned")
 end)
 
+local function set_plan()
+  t.values{ plan = { free = { limit = 5 }, names = { "a", "b" }, none = perilune.json.array() }, open = true }
+end
+
+local function spoil(plan)
+  plan.free.limit, plan.free.mine = 9, true
+  plan.names[3] = "c"
+  plan.none = nil
+  plan[1] = "list"
+end
+
+local function is_as_set(plan)
+  t.equal(plan, { free = { limit = 5 }, names = { "a", "b" }, none = {} })
+  t.equal(perilune.json.encode(plan.names), '["a","b"]')
+  t.equal(perilune.json.encode(plan.none), "[]")
+end
+
+local function ask(policy)
+  local reply = t.send(function(...) policy(...) return perilune.respond{ text = "" } end, nil, t.request("hi"))
+  t.equal(reply.status, 200)
+end
+
+t.test("what a request writes into a value, the next does not see", function()
+  set_plan()
+  ask(function() spoil(perilune.values.plan) end)
+  local seen
+  ask(function() seen = perilune.values.plan end)
+  is_as_set(seen)
+end)
+
+t.test("nor one beside it, before and after", function()
+  set_plan()
+  local before, after
+  perilune.all{
+    function() ask(function()
+      local plan = perilune.values.plan
+      perilune.sleep(2)
+      spoil(plan)
+      perilune.sleep(2)
+    end) end,
+    function() ask(function()
+      perilune.sleep(1)
+      before = perilune.values.plan
+      perilune.sleep(2)
+      after = perilune.values.plan
+    end) end,
+  }
+  is_as_set(before)
+  is_as_set(after)
+end)
+
+t.test("nor the hooks of another", function()
+  set_plan()
+  local seen
+  local function hooked(inside) return function() ask(function(req) req:finally(inside) end) end end
+  hooked(function() spoil(perilune.values.plan) end)()
+  hooked(function() seen = perilune.values.plan end)()
+  is_as_set(seen)
+end)
+
+t.test("a request has one copy, its branches too, which behaves as any table", function()
+  set_plan()
+  ask(function()
+    local plan = perilune.values.plan
+    t.ok(rawequal(plan, perilune.values.plan))
+    perilune.sleep(1)
+    t.ok(rawequal(plan, perilune.values.plan), "after it has waited")
+    perilune.all{ function() t.ok(rawequal(plan, perilune.values.plan), "in a branch") end }
+    t.equal(#plan.names, 2)
+    local keys, names = {}, {}
+    for k in pairs(plan) do keys[#keys + 1] = k end
+    for i, name in ipairs(plan.names) do names[i] = name end
+    table.sort(keys)
+    t.equal(keys, { "free", "names", "none" })
+    t.equal(names, { "a", "b" })
+  end)
+end)
+
+t.test("copies of many requests do not pile up", function()
+  set_plan()
+  for _ = 1, 300 do ask(function() t.equal(perilune.values.plan.free.limit, 5) end) end
+  local held = {}
+  for i = 1, 200 do
+    held[i] = function() ask(function()
+      local plan = perilune.values.plan
+      plan.free.limit = i
+      perilune.sleep(1)
+      t.equal(perilune.values.plan.free.limit, i)
+    end) end
+  end
+  perilune.all(held)
+end)
+
+t.test("large copies go with their requests, and are paid for", function()
+  local large = {}
+  for i = 1, 12000 do large["n" .. i] = { i } end
+  t.values{ large = large }
+  t.limits{ memory = "64MiB", cpu_ms = 10000, block_ms = 10000 }
+  for _ = 1, 60 do ask(function() t.equal(perilune.values.large.n7[1], 7) end) end
+  t.limits{ cpu_ms = 10000, block_ms = 10000, memory = "1MiB" }
+  local reply = t.send(function() return perilune.values.large end, nil, t.request("hi"))
+  t.equal(reply.status, 500)
+  t.equal(reply.body.error.code, "policy_budget_exceeded")
+end)
+
 t.test("values of another test are gone", function()
   t.equal(perilune.values.plan, nil)
   t.values{ plan = 1 }

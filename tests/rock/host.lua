@@ -75,6 +75,39 @@ test("with the JIT off, with it on in loops that are hot, and with a debug hook 
   ]]
 end)
 
+-- Of work in C that is longer than a policy's slice of time, in a task and outside of one.
+local WORK = [[
+  local words = {}
+  for i = 1, 200000 do words[i] = "word" .. i end
+  local text = table.concat(words, " ")
+  local function work() assert(p.tokens(text, "gpt-4o") > 200000 and #p.json.decode(p.json.encode(words)) == 200000) end
+]]
+
+test("the debug hook is the host's, however long the library works", function()
+  fine(WORK .. "work() assert(debug.gethook() == nil) p.run(conf, work) assert(debug.gethook() == nil)")
+  fine(WORK .. [[
+    local function mine() end
+    debug.sethook(mine, "", 1000000)
+    work()
+    p.run(conf, function() work() p.sleep(0.001) work() end)
+    local hook, _, count = debug.gethook()
+    assert(hook == mine and count == 1000000)
+  ]])
+end)
+
+test("a task of a run goes on until it waits", function()
+  fine(WORK .. [[
+    local order = {}
+    p.run(conf, function()
+      p.all{
+        function() work() for i = 1, 1e6 do end work() order[1] = "first" end,
+        function() order[#order + 1] = "second" end,
+      }
+    end)
+    assert(order[1] == "first" and order[2] == "second")
+  ]])
+end)
+
 test("os.exit inside of a run ends the program, whether or not it closes Lua", function()
   for _, close in ipairs{ "false", "true" } do
     local output, status = kit.luajit(RUN .. ("p.run(conf, function() ask() os.exit(7, %s) end)"):format(close))

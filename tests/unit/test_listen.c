@@ -136,15 +136,64 @@ TEST_NOFAULT(the_mode_is_what_was_asked_for) {
     CHECK_INT(mode_of(path), 0755); /* as umask says */
     char with[120];
     snprintf(with, sizeof(with), "%s?mode=666", address);
-    CHECK_INT(perilune_listen(g, with), PERILUNE_ERR_IO); /* another address to us, and its place is taken */
-    CHECK(strstr(perilune_errmsg(g), "this process listens there as unix:/") != NULL);
+    CHECK_INT(perilune_listen(g, with), 0); /* the same socket */
+    CHECK_INT(mode_of(path), 0666);
+    CHECK(says(g, dial_path(path), self()));
+    CHECK_INT(perilune_listen(g, address), 0);
+    CHECK_INT(mode_of(path), 0666); /* nobody said another one */
     perilune_close(g);
+    CHECK(access(path, F_OK) != 0);
     g = open_gateway(0, "");
     CHECK_INT(perilune_listen(g, with), 0);
     CHECK_INT(mode_of(path), 0666);
     CHECK_INT(umask(before), 022);
     CHECK(says(g, dial_path(path), self()));
     perilune_close(g);
+    end();
+}
+
+/* The socket stays, and who waits at it; only a reload that is taken up changes the mode. */
+TEST_NOFAULT(a_reload_sets_another_mode) {
+    begin();
+    char more[600];
+    for (int threads = 0; threads < 3; threads += 2) {
+        snprintf(more, sizeof(more), "listen = 'unix:%s?mode=600'", path);
+        perilune *g = open_gateway(threads, more);
+        CHECK_INT(perilune_listen(g, NULL), 0);
+        struct stat before, after;
+        CHECK_INT(stat(path, &before), 0);
+
+        snprintf(more, sizeof(more), "listen = { 'unix:%s?mode=660', 'unix:/no/such/folder/s' }", path);
+        configure(more);
+        CHECK_INT(perilune_reload(g), PERILUNE_ERR_IO);
+        CHECK_INT(mode_of(path), 0600);
+        snprintf(more, sizeof(more), "listen = { 'unix:%s?mode=660', 'unix:%s' }", path, path);
+        configure(more);
+        CHECK_INT(perilune_reload(g), PERILUNE_ERR_IO); /* which of them? */
+        CHECK(strstr(perilune_errmsg(g), "the same path is listened on as unix:/") != NULL);
+        snprintf(more, sizeof(more), "listen = 'unix:%s?mode=600', admin = 'unix:%s?mode=660'", path, path);
+        configure(more);
+        CHECK_INT(perilune_reload(g), PERILUNE_ERR_IO);
+        CHECK_INT(mode_of(path), 0600);
+        CHECK(says(g, dial_path(path), self()));
+
+        int waits = dial_path(path);
+        snprintf(more, sizeof(more), "listen = 'unix:%s?mode=660'", path);
+        configure(more);
+        CHECK_INT(perilune_reload(g), 0);
+        CHECK_INT(mode_of(path), 0660);
+        CHECK_INT(stat(path, &after), 0);
+        CHECK(before.st_ino == after.st_ino);
+        CHECK(says(g, waits, self()));
+        CHECK(says(g, dial_path(path), self()));
+        snprintf(more, sizeof(more), "listen = '127.0.0.1:0', admin = 'unix:%s?mode=600'", path);
+        configure(more);
+        CHECK_INT(perilune_reload(g), 0); /* it is the operator's now */
+        CHECK_INT(mode_of(path), 0600);
+        CHECK(says(g, dial_path(path), "404"));
+        perilune_close(g);
+        CHECK(access(path, F_OK) != 0);
+    }
     end();
 }
 
