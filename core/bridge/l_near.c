@@ -449,12 +449,12 @@ int l_near_find(lua_State *L) {
     return 3;
 }
 
-/* core.near_guard(a, b) -> "same", or what differs first: see semantic/guard.h */
+/* core.near_guard(a, b) -> "same", or what differs first, but for single words: see semantic/guard.h */
 int l_near_guard(lua_State *L) {
     struct slice a, b;
     a.ptr = luaL_checklstring(L, 1, &a.len);
     b.ptr = luaL_checklstring(L, 2, &b.len);
-    lua_pushstring(L, guard_name(guard_compare(a, b)));
+    lua_pushstring(L, guard_name(guard_compare(a, b, NULL)));
     return 1;
 }
 

@@ -175,7 +175,7 @@ static bool judge(struct search *s, struct cache_entry *e, const struct cached *
     const struct nearest_ask *a = s->ask;
     struct hash128 key = cache_entry_key(e);
     bool scores = a->rule.threshold < 0;
-    enum guard differs = guard_compare(a->asked.text, c->asked.text);
+    enum guard differs = guard_compare(a->asked.text, c->asked.text, a->embedder);
     float score = scores && differs == GUARD_SAME ? score_of(s, c, similarity) : -1;
     float threshold = threshold_of(s, key), decides = scores ? score : similarity;
     const char *why = differs != GUARD_SAME ? guard_name(differs) : decides < threshold ? "score" : NULL;

@@ -25,6 +25,7 @@
 
 #define MEANING   0.7f /* of the similarity; see table/README.md for what it was chosen on */
 #define PROJECTED 128
+#define NEARNESS_BYTES 64 /* of a word */
 #define STEP      64 /* what an index takes: a multiple of it */
 
 struct embedder {
@@ -106,4 +107,28 @@ float embedder_similarity(const struct embedder *e, const struct embedded_text *
     if (meaning < 0) meaning = 0;
     if (meaning > 1) meaning = 1;
     return MEANING * meaning + (1 - MEANING) * grams_cosine(&a->grams, &b->grams);
+}
+
+static char lower(char c) { return (unsigned)(unsigned char)c - 'A' < 26 ? (char)(c | 0x20) : c; }
+
+/* The direction of a word; false: no memory. */
+static bool point_at(struct embedder *e, const struct static_table *t, struct slice word, bool apart, float *out) {
+    char text[NEARNESS_BYTES + 1];
+    struct buf rows;
+    size_t len = word.len < NEARNESS_BYTES ? word.len : NEARNESS_BYTES;
+    text[0] = ' ';
+    for (size_t i = 0; i < len; i++) text[i + 1] = lower(word.ptr[i]);
+    buf_init(&rows, 0);
+    int rc = static_table_find_piece(t, e->tokenizer, slice_of(text + !apart, len + apart), &rows);
+    static_table_sum(t, (const uint32_t *)(const void *)buf_get(&rows).ptr, buf_len(&rows) / sizeof(uint32_t), out);
+    buf_deinit(&rows);
+    return rc == 0;
+}
+
+float embedder_nearness(struct embedder *e, struct slice a, struct slice b, bool apart) {
+    const struct static_table *t = static_table_builtin();
+    float x[STATIC_TABLE_MAX_DIMS], y[STATIC_TABLE_MAX_DIMS], sum = 0;
+    if (!point_at(e, t, a, apart, x) || !point_at(e, t, b, apart, y)) return -2;
+    for (unsigned i = 0; i < static_table_dims(t); i++) sum += x[i] * y[i];
+    return sum;
 }

@@ -37,6 +37,9 @@ int  embedder_embed(struct embedder *e, uint64_t scope, struct slice normal, str
 /* How near two texts are, 0 to 1: 0.6 of the table's cosine and 0.4 of the n-grams', neither below 0. */
 #define EMBEDDER_SLACK 0.1f /* more than the product of two vectors is their similarity hardly ever: who looks for
                              * the most similar stops at candidates that cannot reach it */
+/* How near the meanings of two words are, -1 to 1, as the table inside the program has it, whatever table the embedder
+ * has; -2: no memory.  apart: they have a space in front where they stand, as words of English have. */
+float embedder_nearness(struct embedder *e, struct slice a, struct slice b, bool apart);
 float embedder_similarity(const struct embedder *e, const struct embedded_text *a, const struct embedded_text *b);
 
 #endif

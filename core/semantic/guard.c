@@ -6,16 +6,19 @@
  *     text --> tokens --> facts: numbers, units, dates, names, code, languages, formats
  *              guard_tokens.c    opposites, negations, what is asked       guard_facts.c, guard_numbers.c
  *                                who has which part (from A to B)          guard_order.c
+ *                                the one word that was replaced            guard_replaced.c
  *
  * A fact of one text must be one of the other, as the same value or the same word.  Some are soft: they may be left
  * out (现在, 两大主题), but not be replaced.  Opposites count when each text has another side of the same pair.
  * A negation and an opposite may cancel each other: not closed, open.  English texts that share few words are judged
  * by what was replaced alone (is_reworded).
  *
- * It says nothing about texts that are not alike, and it is no proof: a pair of words that is not listed
- * passes.  What it does not vouch for it refuses: texts longer than SEMANTIC_MAX_TEXT or with too many tokens.
+ * It says nothing about texts that are not alike, and it is no proof: a pair of words that is not listed passes, unless
+ * it is all that tells the texts apart.  What it does not vouch for it refuses: texts longer than SEMANTIC_MAX_TEXT or
+ * with too many tokens.
  *
- * No allocation; some 70 KB of stack; linear, but for facts, which are compared each with each, 256 at most. */
+ * No allocation but the embedder's own; some 80 KB of stack; linear, but for facts, which are compared each with each,
+ * 256 at most. */
 #include "semantic/guard.h"
 
 #include <string.h>
@@ -24,7 +27,8 @@
 
 /* ORDER enum guard. */
 static const char *const names[] = {
-    "same", "number", "unit", "date", "negation", "direction", "name", "code", "language", "format", "question"
+    "same", "number", "unit", "date", "negation", "direction", "name", "code", "language", "format", "question",
+    "word"
 };
 
 const char *guard_name(enum guard g) { return names[g]; }
@@ -154,7 +158,7 @@ static unsigned count_prefixed(const struct guard_text *a, const struct guard_te
 static enum guard compare_sides(const struct guard_text *a, const struct guard_text *b) {
     unsigned negations = a->negations + b->negations + count_prefixed(a, b) + count_prefixed(b, a);
     bool odd = (negations & 1) != 0, contrary = false;
-    for (unsigned i = 0, n = guard_word_pairs(); i < n; i++) {
+    for (unsigned i = 0; i < GUARD_WORDS_PAIRS; i++) {
         unsigned x = a->sides[i] & 3, y = b->sides[i] & 3;
         if (x == 0 || y == 0 || x == y) continue;
         unsigned flags = a->sides[i] | b->sides[i];
@@ -199,7 +203,7 @@ static bool read_text(struct guard_text *t, struct slice text) {
     return true;
 }
 
-enum guard guard_compare(struct slice a, struct slice b) {
+enum guard guard_compare(struct slice a, struct slice b, struct embedder *e) {
     if (slice_eq(a, b)) return GUARD_SAME;
     struct guard_text ta, tb;
     bool read = read_text(&ta, a);
@@ -210,5 +214,6 @@ enum guard guard_compare(struct slice a, struct slice b) {
     if (g == GUARD_SAME && !reworded) g = compare_sides(&ta, &tb);
     if (g == GUARD_SAME && guard_order_differs(&ta, &tb)) g = GUARD_DIRECTION;
     bool other_kind = ta.asked != 0 && tb.asked != 0 && (ta.asked & tb.asked) == 0;
-    return g == GUARD_SAME && other_kind ? GUARD_QUESTION : g;
+    if (g == GUARD_SAME && other_kind) g = GUARD_QUESTION;
+    return g == GUARD_SAME && e != NULL && guard_replaced_differs(&ta, &tb, e) ? GUARD_WORD : g;
 }

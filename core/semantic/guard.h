@@ -4,6 +4,8 @@
 
 #include "base/slice.h"
 
+struct embedder;
+
 enum guard {
     GUARD_SAME,       /* nothing that it knows of differs */
     GUARD_NUMBER,     /* numbers, ordinals, versions */
@@ -16,10 +18,12 @@ enum guard {
     GUARD_LANGUAGE,   /* of the question, or of the answer that is asked for */
     GUARD_FORMAT,     /* of the answer that is asked for: a table, JSON, a length */
     GUARD_QUESTION,   /* who, when, where, why, how many */
+    GUARD_WORD,       /* one word, by one that does not mean the same; all else is the same */
 };
 
-/* What differs first.  Texts as they were written, of SEMANTIC_MAX_TEXT bytes at most.  Symmetric. */
-enum guard  guard_compare(struct slice a, struct slice b);
+/* What differs first.  Texts as they were written, of SEMANTIC_MAX_TEXT bytes at most.  e says how near two words are;
+ * NULL: GUARD_WORD is not found.  Symmetric. */
+enum guard  guard_compare(struct slice a, struct slice b, struct embedder *e);
 const char *guard_name(enum guard g); /* "number" */
 
 #endif

@@ -48,8 +48,7 @@ static unsigned match_from(const struct guard_text *t, unsigned i, uint32_t firs
     }
 }
 
-/* The n-th way to take an ending off a word of n letters: writes it to `to`, returns its length, or 0. */
-static size_t without_ending(const char *p, size_t len, unsigned way, char *to) {
+size_t guard_without_ending(const char *p, size_t len, unsigned way, char *to) {
     static const struct { const char *ending, *instead; } ways[] = {
         { "s", "" }, { "es", "" }, { "ies", "y" }, { "ed", "" }, { "ed", "e" }, { "ied", "y" }, { "ing", "" },
         { "ing", "e" }, { "er", "" }, { "ers", "" }, { "ly", "" },
@@ -60,8 +59,6 @@ static size_t without_ending(const char *p, size_t len, unsigned way, char *to) 
     memcpy(to + len - n, ways[way].instead, m);
     return len - n + m;
 }
-#define ENDINGS 11
-
 unsigned guard_facts_match(const struct guard_text *t, unsigned i, struct guard_entry *e) {
     const struct token *k = &t->tokens[i];
     e->count = 0;
@@ -69,8 +66,8 @@ unsigned guard_facts_match(const struct guard_text *t, unsigned i, struct guard_
     unsigned best = match_from(t, i, k->hash, e);
     if (best > 0 || k->kind != TOKEN_WORD || k->len < 4 || k->len > 24) return best;
     char to[32];
-    for (unsigned way = 0; way < ENDINGS && best == 0; way++) {
-        size_t len = without_ending(t->text + k->at, k->len, way, to);
+    for (unsigned way = 0; way < GUARD_ENDINGS && best == 0; way++) {
+        size_t len = guard_without_ending(t->text + k->at, k->len, way, to);
         if (len == 0) continue;
         best = match_from(t, i, guard_hash(to, len), e);
         bool doubled = best == 0 && len > 3 && (to[len - 1] | 0x20) == (to[len - 2] | 0x20) && way >= 3;

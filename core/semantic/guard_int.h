@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "semantic/guard.h"
+#include "semantic/guard_words_pairs.h"
 #include "semantic/semantic.h"
 
 /* -- Words that it knows: guard_words.c ------------------------------------------------------ */
@@ -27,6 +28,7 @@ enum word_class {
     WORD_QUESTION, /* id: enum asked */
     WORD_ROLE,     /* id: enum role */
     WORD_STOP,     /* says nothing of its own: the, of, 的 */
+    WORD_SYNONYM,  /* id: of those that mean the same; rows of their own, from WORD_SYNONYMS on */
 };
 
 /* ORDER guard_words.lua */
@@ -57,6 +59,7 @@ struct guard_word {
 #define WORD_MOST 8 /* tokens of a row of words */
 #define WORD_MANY 8 /* meanings of one */
 #define WORD_SEED 0x811C9DC5u
+#define WORD_SYNONYMS 0x9747B28Cu /* ORDER guard_words.lua: in place of WORD_SEED */
 
 static inline uint32_t word_hash(uint32_t h, char c) { return (h ^ (unsigned char)c) * 0x01000193u; }
 /* Of a row of words, from those of its words. */
@@ -77,7 +80,6 @@ struct guard_entry {
 void guard_word_find(uint32_t row, struct guard_entry *e);
 /* Is it of this class?  Its id, or -1. */
 int      guard_word_id(uint32_t row, unsigned class);
-unsigned guard_word_pairs(void); /* of opposites: ids are below */
 
 /* -- A text -------------------------------------------------------------------------------------- */
 
@@ -116,7 +118,6 @@ struct fact {
 #define GUARD_FACTS 256
 #define GUARD_KINDS (GUARD_QUESTION + 1)
 #define GUARD_STEM 5 /* letters: words that share them are forms of one */
-#define GUARD_PAIRS 1024
 #define GUARD_WORD_BITS 4096
 #define GUARD_ROLES 8
 #define GUARD_REACH 8 /* tokens on each side of a role */
@@ -139,7 +140,7 @@ struct guard_text {
     struct fact  facts[GUARD_FACTS];
     unsigned     fact_count;
     uint32_t     more[GUARD_KINDS]; /* the sum of facts that had no place */
-    uint8_t      sides[GUARD_PAIRS]; /* of opposites: WORD_LEFT | WORD_RIGHT | flags of the pair */
+    uint8_t      sides[GUARD_WORDS_PAIRS]; /* of opposites: WORD_LEFT | WORD_RIGHT | flags of the pair */
     uint64_t     words[GUARD_WORD_BITS / 64];
     unsigned     negations;
     unsigned     asked;  /* bits of enum asked */
@@ -160,6 +161,10 @@ unsigned guard_facts_match(const struct guard_text *t, unsigned i, struct guard_
 unsigned guard_facts_own(const struct guard_text *t, const struct guard_text *other, unsigned *all);
 /* Is the word a negation, or one of two opposites? */
 bool guard_facts_is_listed(const struct token *k);
+/* One of GUARD_ENDINGS ways to take an ending off a word: writes the rest to `to`, which has the word's length and
+ * one more, and returns its length, or 0. */
+#define GUARD_ENDINGS 11
+size_t guard_without_ending(const char *p, size_t len, unsigned way, char *to);
 /* guard_numbers.c: adds the number that begins at token i, with its unit; its tokens, or 0: there is none. */
 unsigned guard_numbers_read(struct guard_text *t, unsigned i);
 /* guard_order.c: who has which part, and whether the parts are exchanged. */
@@ -167,6 +172,8 @@ void guard_order_read(struct guard_text *t);
 bool guard_order_differs(const struct guard_text *a, const struct guard_text *b);
 /* guard_han.c: the same of Chinese, whose words are not cut. */
 bool guard_han_differs(const struct guard_text *a, const struct guard_text *b);
+/* guard_replaced.c: they are the same but for one word. */
+bool guard_replaced_differs(const struct guard_text *a, const struct guard_text *b, struct embedder *e);
 
 static inline bool guard_is_letter(char c) { return (unsigned)((unsigned char)c | 0x20) - 'a' < 26; }
 static inline bool guard_is_upper(char c) { return (unsigned)(unsigned char)c - 'A' < 26; }

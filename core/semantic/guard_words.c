@@ -14,8 +14,6 @@
 
 #define SHIFT (32 - GUARD_WORDS_BITS)
 
-_Static_assert(GUARD_WORDS_PAIRS <= GUARD_PAIRS, "a byte for each pair of opposites");
-
 static struct guard_word unpack(uint32_t kind) {
     return (struct guard_word){ .class = kind & 15, .flags = (uint8_t)(kind >> 4 & 127), .id = (uint16_t)(kind >> 11) };
 }
@@ -48,5 +46,3 @@ int guard_word_id(uint32_t row, unsigned class) {
         if ((guard_word_kinds[i] & 15) == class) return unpack(guard_word_kinds[i]).id;
     return -1;
 }
-
-unsigned guard_word_pairs(void) { return GUARD_WORDS_PAIRS; }

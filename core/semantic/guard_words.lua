@@ -1,4 +1,4 @@
--- guard_words.lua -- the words that the guard knows; makes guard_words_hash.h and guard_words_kind.h of them.
+-- guard_words.lua -- the words that the guard knows; makes guard_words_hash.h, guard_words_kind.h and guard_words_pairs.h of them.
 --
 --   luajit core/semantic/guard_words.lua        from the root of the project
 --
@@ -10,10 +10,11 @@ local bit, ffi = require "bit", require "ffi"
 
 -- ORDER guard_int.h
 local CLASS = { PREFIX = 0, NEUTRAL = 1, NEGATION = 2, OPPOSITE = 3, NUMBER = 4, TIMES = 5, NUMERAL = 6, UNIT = 7, DATE = 8, NAME = 9,
-                LANGUAGE = 10, FORMAT = 11, QUESTION = 12, ROLE = 13, STOP = 14 }
+                LANGUAGE = 10, FORMAT = 11, QUESTION = 12, ROLE = 13, STOP = 14, SYNONYM = 15 }
 local LEFT, RIGHT, CONTRARY, WEAK, SOFT, CAPITAL, LOOSE, GOING = 1, 2, 4, 8, 16, 32, 64, 64
 
 local data = {} -- row of words -> list of { class, id, flags }
+local synonyms = {} -- lists of words that mean the same; only where a text is another one but for such a word
 
 -- -- Reading lists ----------------------------------------------------------------------------
 
@@ -2399,6 +2400,248 @@ local function row(h, word)
   return bit.bxor(h, bit.rshift(h, 13))
 end
 
+-- -- Synonyms --------------------------------------------------------------------------------------------------------------
+
+-- Words that mean the same in a question, and of which the table of vectors (guard_replaced.c) does not know it.  A line is a list.
+local function mean_the_same(text)
+  for line in text:gmatch("[^\n]+") do
+    local list = {}
+    each(line, function(w) list[#list + 1] = w end)
+    if #list > 0 then synonyms[#synonyms + 1] = list end
+  end
+end
+
+mean_the_same[[
+find calculate compute determine work_out
+train prepare practice
+cause trigger
+recommend suggest
+help tips advice
+view see check
+show display
+fix repair mend restore
+choose pick select
+quit stop
+create build make construct produce
+change modify alter edit update adjust
+remove delete erase clear eliminate
+get obtain receive acquire
+buy purchase order
+begin start launch
+finish complete end
+main primary principal chief
+important essential crucial
+correct proper right
+big large huge
+fast quick rapid speedy
+hard difficult tough
+easy simple
+ill sick unwell
+store shop
+keep store save
+wash clean
+kind type sort category
+sign symptom
+purpose goal aim
+job work occupation profession
+contact reach
+allow permit let
+verify confirm check validate
+convert transform turn translate
+merge combine join
+split divide separate
+improve enhance boost increase
+reduce lower decrease cut
+avoid prevent
+protect guard
+answer reply respond
+explain describe clarify
+search look find locate
+error mistake bug fault
+client customer
+trip journey travel
+picture photo image
+movie film
+kids children
+woman lady
+man guy
+doctor physician
+lawyer attorney
+drug medicine medication
+car vehicle automobile
+pain ache hurt
+meal food dish
+house home
+salary wage pay income
+money cash
+company firm business
+employee worker staff
+boss manager
+rubbish trash garbage waste
+holiday vacation
+flat apartment
+lift elevator
+autumn fall
+petrol gas gasoline
+mobile cellphone phone
+program application app software
+site website page
+directory folder
+common typical usual
+normal regular
+weird strange odd
+safe secure
+true real actual
+whole entire
+rude impolite
+risky dangerous
+happy glad
+angry mad
+funny humorous
+smart clever intelligent
+rich wealthy
+wrong incorrect
+often frequently
+place location spot
+part piece section
+problem issue trouble
+function role
+subject topic
+meaning definition
+reason cause
+result outcome effect
+benefit advantage
+drawback disadvantage
+rule regulation
+method technique approach
+]]
+
+mean_the_same[[
+户 号
+慢 卡
+自行车 单车 脚踏车
+西红柿 番茄
+土豆 马铃薯
+玉米 苞谷 苞米
+地瓜 红薯 番薯
+花生 长生果
+出租车 的士 计程车
+公交车 公交 公共汽车 巴士
+地铁 轨道交通
+酒店 宾馆 旅馆 旅店
+饭店 餐馆 餐厅 饭馆 酒楼
+商店 店铺 店面 铺子
+超市 卖场
+坏 坏了 故障 出故障
+漂亮 好看 美丽 美观
+照片 相片 图片 图像
+按照 根据 依照
+区别 差别 差异 不同
+职业 工作
+写 撰写
+举办 召开 举行
+像 类似
+特征 症状 表现
+提现 取出 取现
+链接 地址 网址
+址 链接
+起 取
+解释 意思 含义
+查 找 搜 搜索 查找 寻找 寻
+偷 盗
+总结 归纳 汇总
+引起 造成 导致 引发
+交 缴纳 缴 支付 付
+总是 老是 老 总 经常
+突然 忽然
+调整 更改 修改 改 变更 更换 换
+门口 附近 旁边
+旅游 游玩 旅行
+工资 薪水 薪资 工钱 收入
+疼 痛
+钱 款 费用 价格 价钱 价位
+有效 管用 有用 成功
+图 屏
+放 开始
+作 写
+自行 单
+简单 容易 轻松
+困难 难
+危险 风险
+安全 可靠 靠谱
+赚钱 挣钱
+赚 挣
+扔 丢 扔掉 丢弃
+药 药物 药品
+副作用 不良反应
+电脑 计算机
+手机 移动电话
+软件 应用 程序
+功能 作用 用途
+好处 益处 优点 优势
+坏处 害处 缺点 弊端
+技巧 窍门 诀窍 方法
+顾客 客户 客人
+卖家 商家 店家
+女士 女生 女性 女人 女孩 女
+男士 男生 男性 男人 男孩 男
+孩子 小孩 儿童 小朋友
+宝宝 婴儿 宝贝
+爸爸 父亲 爸 老爸
+妈妈 母亲 妈 老妈
+老公 丈夫 先生
+老婆 妻子 太太 媳妇
+医生 大夫 医师
+老师 教师
+歌 歌曲 曲子
+电影 影片 片子
+电视剧 连续剧 剧集
+视频 录像
+饭 米饭
+做 制作 弄
+洗 清洗 清洁
+买 购买 选购 购
+卖 出售 销售
+选 挑 选择 挑选
+办 办理 申请 申办
+新建 创建 建立 建
+删除 清除 去掉 去除 删掉 移除
+恢复 还原 找回
+保存 储存 存放 存储
+修 维修 修理
+治 治疗 医治 治好
+学 学习
+用 使用 运用 操作
+设置 设定 配置
+联系 联络
+回答 回复 答复
+开门 营业
+增强 提高 提升 增加 加强 改善
+减少 降低 减轻
+保护 爱护
+安抚 安慰
+营养 养分
+迅速 快 快速 赶快 尽快
+马上 立刻 立即
+现在 目前 如今
+以前 之前 从前
+以后 之后 今后
+全部 所有
+世界 全世界 全球
+朋友 好友
+地方 地点 位置
+牌子 品牌
+种类 类型 类别
+原因 缘故
+结果 后果
+消息 信息
+资料 材料
+办法 方法
+时间 时候
+邮寄 寄 寄送
+快递 包裹
+]]
+
 -- The tokens of a row: words of ASCII, single characters of Chinese.
 local function tokens(text)
   local out = {}
@@ -2425,6 +2668,15 @@ local function entry(h, e)
     if have.class == e.class and have.id == e.id then return end
   end
   if e.class == CLASS.PREFIX then table.insert(list, 1, e) else list[#list + 1] = e end
+end
+
+local SYNONYMS = 0x9747B28CULL -- ORDER guard_int.h WORD_SYNONYMS
+for id, list in ipairs(synonyms) do
+  for _, text in ipairs(list) do
+    local h = SYNONYMS
+    for _, token in ipairs(tokens(text)) do h = row(h, hash_word(token)) end
+    entry(h, { class = CLASS.SYNONYM, id = id, flags = 0 })
+  end
 end
 
 for text, entries in pairs(data) do
@@ -2455,6 +2707,9 @@ for _, key in ipairs(order) do
   end
 end
 for b = #index, 2 ^ BITS do index[b + 1] = ("%d"):format(count) end
+-- What the types in guard_int.h and below hold.
+if count >= 65536 then error("too many words for guard_word_index: " .. count) end
+if pairs_count >= 65536 then error("too many pairs for struct guard_word: " .. pairs_count) end
 
 local function array(what, type, name, list)
   local out, line = { "/* " .. what .. " */", ("static const %s %s[] = {"):format(type, name) }, ""
@@ -2469,15 +2724,16 @@ local function array(what, type, name, list)
   return table.concat(out, "\n") .. "\n};\n\n"
 end
 
-local function header(name, text)
+local function header(name, text, by)
   local guard = "PERILUNE_SEMANTIC_" .. name:upper():gsub("%.", "_")
   local f = assert(io.open("core/semantic/" .. name, "w"))
-  f:write("/* ", name, " -- made by guard_words.lua, which has the words. Included once, by guard_words.c. */\n",
+  f:write("/* ", name, " -- made by guard_words.lua, which has the words. Included ", by or "once, by guard_words.c", ". */\n",
     "#ifndef ", guard, "\n#define ", guard, "\n\n", text, "#endif\n")
   f:close()
 end
 
-header("guard_words_hash.h", ("#define GUARD_WORDS_BITS %d\n#define GUARD_WORDS_PAIRS %d\n\n"):format(BITS, pairs_count)
+header("guard_words_hash.h", ("#define GUARD_WORDS_BITS %d\n\n"):format(BITS)
   .. array("Without the bits in front; ascending with them.", "uint32_t", "guard_word_hashes", hashes)
   .. array("Where those begin that have these bits in front.", "uint16_t", "guard_word_index", index))
 header("guard_words_kind.h", array("Class, flags * 16, id * 2048: by place in guard_word_hashes.", "uint32_t", "guard_word_kinds", kinds))
+header("guard_words_pairs.h", ("#define GUARD_WORDS_PAIRS %d /* of opposites: ids are below */\n\n"):format(pairs_count), "by guard_int.h")

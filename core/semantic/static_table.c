@@ -221,7 +221,6 @@ static void make_length_1(float *v, unsigned n) {
     for (unsigned i = 0; i < n; i++) v[i] *= scale;
 }
 
-/* text is the normal text behind a space. */
 static int find_rows(const struct static_table *t, struct bpe *b, struct slice text, struct buf *out) {
     int rc = bpe_encode(b, text, 0, out);
     if (rc != 0 || buf_failed(out)) {
@@ -252,6 +251,11 @@ int static_table_find(const struct static_table *t, struct bpe *b, struct slice 
     int rc = find_rows(t, b, slice_of(text, normal.len + 1), out);
     if (text != here) mem_free(text);
     return rc;
+}
+
+int static_table_find_piece(const struct static_table *t, struct bpe *b, struct slice piece, struct buf *out) {
+    buf_clear(out);
+    return piece.len == 0 ? 0 : find_rows(t, b, piece, out);
 }
 
 void static_table_sum(const struct static_table *t, const uint32_t *rows, size_t count, float *out) {

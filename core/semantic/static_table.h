@@ -34,6 +34,8 @@ int static_table_embed(const struct static_table *t, struct bpe *b, struct slice
 /* The same in two steps.  out, which is emptied: the numbers of the rows of its tokens, uint32_t each, as they
  * come in the text.  Returns 0 or PERILUNE_ERR_NOMEM. */
 int  static_table_find(const struct static_table *t, struct bpe *b, struct slice normal, struct buf *out);
+/* The same of a piece of a text, as it stands, with a space in front of it or without. */
+int  static_table_find_piece(const struct static_table *t, struct bpe *b, struct slice piece, struct buf *out);
 void static_table_sum(const struct static_table *t, const uint32_t *rows, size_t count, float *out);
 float static_table_cosine(const struct static_table *t, uint32_t a, uint32_t b); /* of two rows; -1 to 1 */
 /* A number of all that is in it; reads all of it, which takes milliseconds. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "semantic/embedding.h"
 #include "semantic/guard.h"
 
 static double cpu_ns(void) {
@@ -19,6 +20,8 @@ static double cpu_ns(void) {
 
 int main(int argc, char **argv) {
     bool timed = argc > 1 && strcmp(argv[1], "time") == 0;
+    struct embedder *words = embedder_new(NULL, NULL);
+    if (words == NULL) return 1;
     char *line = NULL;
     size_t cap = 0, pairs = 0;
     double spent = 0;
@@ -28,12 +31,13 @@ int main(int argc, char **argv) {
         if (tab == NULL) continue;
         struct slice a = slice_of(line, (size_t)(tab - line)), b = slice_of(tab + 1, (size_t)(line + n - tab - 1));
         double start = cpu_ns();
-        enum guard g = guard_compare(a, b);
+        enum guard g = guard_compare(a, b, words);
         spent += cpu_ns() - start;
         pairs++;
         if (!timed) puts(guard_name(g));
     }
     if (timed) printf("%.0f\n", pairs > 0 ? spent / (double)pairs : 0);
+    embedder_free(words);
     free(line);
     return 0;
 }

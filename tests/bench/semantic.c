@@ -393,7 +393,7 @@ static float score_of(enum method m, const struct question *a, const struct ques
         for (unsigned k = 0; k < embedder_meaning(embedder); k++) sum += a->text.meaning[k] * b->text.meaning[k];
         return sum;
     case GUARDED:
-        if (guard_compare(a->written, b->written) != GUARD_SAME) return -2;
+        if (guard_compare(a->written, b->written, embedder) != GUARD_SAME) return -2;
         /* fallthrough */
     case JUDGED:
         return steady_score(pair_score(pair_model_builtin(), &a->text, &b->text, NULL, NULL, 0),

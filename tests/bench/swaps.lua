@@ -1,10 +1,11 @@
 -- swaps.lua -- questions that look alike and do not have the same answer: is each pair told apart?
 --
---   luajit tests/bench/swaps.lua [fresh | pairs | FILE]
+--   luajit tests/bench/swaps.lua [fresh | replaced | pairs | FILE]
 --
 -- Every case takes a template and two words that must not be taken for each other.  Controls are pairs that
 -- ask the same.  The lists here were written before those of core/semantic/guard_words.lua, and `fresh`
 -- (swaps_fresh.lua) after them, so that it tells what the guard does with words that nobody gave it.
+-- `replaced` (swaps_replaced.lua): one word is another, which is in no list, with controls of one synonym each.
 -- `pairs` prints all pairs, FILE judges those of a file: question TAB question TAB 1 (the same) or 0.
 
 package.path = "tests/?.lua;" .. package.path
@@ -388,6 +389,25 @@ local function file(path)
   end
 end
 
+-- One word replaced: what passes of the swaps, what is refused of the controls.
+local function replaced()
+  local all = require "bench.swaps_replaced"
+  for _, part in ipairs{ "tuned", "held" } do
+    local function list_of(which)
+      local list = {}
+      for _, c in ipairs(all[part][which]) do list[#list + 1] = { kind = c[1], a = c[2], b = c[3] } end
+      return list
+    end
+    for _, k in ipairs(judge(list_of "swaps")) do
+      lib.figure(("%s: swaps in %s, pass; of %d"):format(part, k.name, k.count), #k.passed, "")
+      show(k.passed, tonumber(os.getenv("SHOW")) or 0)
+    end
+    for _, k in ipairs(judge(list_of "controls")) do
+      lib.figure(("%s: synonyms in %s, refused; of %d"):format(part, k.name, k.count), k.count - #k.passed, "")
+    end
+  end
+end
+
 if arg[1] == "pairs" then
   for _, c in ipairs(M.cases) do print(c.a .. "\t" .. c.b .. "\t0") end
   for _, c in ipairs(M.controls) do print(c.a .. "\t" .. c.b .. "\t1") end
@@ -400,6 +420,8 @@ lib.run(function()
     local list = {}
     for _, c in ipairs(require "bench.swaps_fresh") do list[#list + 1] = { kind = c[1], a = c[2], b = c[3] } end
     swaps(list, "fresh swaps")
+  elseif arg[1] == "replaced" then
+    replaced()
   elseif arg[1] then
     file(arg[1])
   else

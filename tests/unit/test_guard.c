@@ -3,15 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "semantic/embedding.h"
 #include "semantic/guard.h"
 #include "semantic/semantic.h"
 
 #include "unit.h"
 
+static struct embedder *words;
+
 static enum guard compare(const char *a, const char *b) {
     NOTE("%s | %s", a, b);
-    enum guard g = guard_compare(slice_str(a), slice_str(b));
-    CHECK_STR(guard_name(guard_compare(slice_str(b), slice_str(a))), guard_name(g));
+    enum guard g = guard_compare(slice_str(a), slice_str(b), words);
+    CHECK_STR(guard_name(guard_compare(slice_str(b), slice_str(a), words)), guard_name(g));
     return g;
 }
 
@@ -187,7 +190,7 @@ TEST(exchanged_parts_are_told_apart) {
 TEST(each_kind_of_difference_is_found) {
     unsigned seen = 0;
     for (size_t i = 0; i < sizeof(swaps) / sizeof(*swaps); i++)
-        seen |= 1u << guard_compare(slice_str(swaps[i].a), slice_str(swaps[i].b));
+        seen |= 1u << guard_compare(slice_str(swaps[i].a), slice_str(swaps[i].b), words);
     CHECK_UINT(seen, (2u << GUARD_QUESTION) - 2);
 }
 
@@ -306,8 +309,8 @@ static enum guard compare_bytes(struct slice a, struct slice b) {
     CHECK(pa != NULL && pb != NULL);
     memcpy(pa, a.ptr, a.len);
     memcpy(pb, b.ptr, b.len);
-    enum guard g = guard_compare(slice_of(pa, a.len), slice_of(pb, b.len));
-    CHECK_INT(guard_compare(slice_of(pb, b.len), slice_of(pa, a.len)), g);
+    enum guard g = guard_compare(slice_of(pa, a.len), slice_of(pb, b.len), words);
+    CHECK_INT(guard_compare(slice_of(pb, b.len), slice_of(pa, a.len), words), g);
     free(pa);
     free(pb);
     return g;
@@ -347,11 +350,61 @@ TEST(long_texts_are_compared_and_longer_ones_are_refused) {
         for (size_t j = 0; j < sizeof(pieces) / sizeof(*pieces); j++) {
             fill(a, sizeof(a), pieces[i]);
             fill(b, sizeof(b), pieces[j]);
-            guard_compare(slice_of(a, SEMANTIC_MAX_TEXT), slice_of(b, SEMANTIC_MAX_TEXT));
+            guard_compare(slice_of(a, SEMANTIC_MAX_TEXT), slice_of(b, SEMANTIC_MAX_TEXT), words);
         }
     fill(a, sizeof(a), "a ");
-    CHECK_STR(guard_name(guard_compare(slice_of(a, SEMANTIC_MAX_TEXT), slice_of(a, SEMANTIC_MAX_TEXT - 2))), "same");
-    CHECK(guard_compare(slice_of(a, sizeof(a)), slice_of(a, 2)) != GUARD_SAME);
+    CHECK_STR(guard_name(guard_compare(slice_of(a, SEMANTIC_MAX_TEXT), slice_of(a, SEMANTIC_MAX_TEXT - 2), words)), "same");
+    CHECK(guard_compare(slice_of(a, sizeof(a)), slice_of(a, 2), words) != GUARD_SAME);
+}
+
+/* -- One word --------------------------------------------------------------------------------------- */
+
+static const char *const replaced[][2] = {
+    { "How do I replace a bathroom faucet?", "How do I replace a bathroom mirror?" },
+    { "How do I fry an egg?", "how can I poach an egg" },
+    { "What does a cardiologist do?", "What does a dermatologist do?" }, /* nothing else says anything */
+    { "How long does it take to learn welding?", "How long does it take to learn carpentry?" },
+    { "怎么做蛋糕", "怎么做饼干" },
+    { "怎么更换水龙头", "如何更换马桶？" },
+    { "铜的熔点是多少", "锌的熔点是多少" },
+    { "怎么申请失业金", "如何申请公积金" },
+    { "请问学游泳要多久？", "学滑雪要多久" },
+};
+
+static const char *const reworded[][2] = {
+    { "How do I repair a leaking pipe?", "How do I fix a leaking pipe?" },
+    { "Planning a trip", "plan a trip" },
+    { "How do I turn off the radio?", "How do I disable the radio?" }, /* the lists judge rows of words */
+    { "The door is not closed", "The door is open" },
+    { "What is ten percent of 250?", "calculate 10 percent of 250" },
+    { "Which oil is best for frying fish?", "Which pan do I want for cooking rice?" }, /* not one word */
+    { "How do I peel an onion?", "How do I peel and slice an onion?" },                /* not replaced */
+    { "房子的价格是多少", "房子的价钱是多少" },
+    { "出租车怎么收费", "的士怎么收费" },
+    { "有什么漂亮的壁纸", "有什么好看的壁纸" },
+    { "怎么减肥最有效", "怎样才能减肥成功" },
+    { "怎么寻找手机", "怎么找手机" },
+    { "修改头像的方法是什么", "怎么修改头像啊，谢谢" },
+};
+
+TEST(a_word_that_was_replaced_is_told_by_its_meaning) {
+    words = embedder_new(NULL, NULL);
+    CHECK(words != NULL);
+    for (size_t i = 0; i < sizeof(replaced) / sizeof(*replaced); i++)
+        CHECK_STR(guard_name(compare(replaced[i][0], replaced[i][1])), "word");
+    for (size_t i = 0; i < sizeof(reworded) / sizeof(*reworded); i++)
+        CHECK_STR(guard_name(compare(reworded[i][0], reworded[i][1])), "same");
+    for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++) {
+        bool costs = strcmp(same[i][0], "超市几点关门") == 0; /* 关门, 营业到: what it takes for a replaced word */
+        CHECK_STR(guard_name(compare(same[i][0], same[i][1])), costs ? "word" : "same");
+    }
+    embedder_free(words);
+    words = NULL;
+}
+
+TEST(without_an_embedder_words_are_not_judged) {
+    for (size_t i = 0; i < sizeof(replaced) / sizeof(*replaced); i++)
+        CHECK_STR(guard_name(compare(replaced[i][0], replaced[i][1])), "same");
 }
 
 /* More numbers than there is room for: what is left over counts as well. */
@@ -361,7 +414,7 @@ TEST(facts_without_a_place_are_compared) {
     for (int i = 0; i < 600; i++) n += (size_t)snprintf(a + n, sizeof(a) - n, "%d ", 1000 + i);
     memcpy(b, a, n);
     b[n - 1] = '.';
-    CHECK_STR(guard_name(guard_compare(slice_of(a, n), slice_of(b, n))), "same");
+    CHECK_STR(guard_name(guard_compare(slice_of(a, n), slice_of(b, n), words)), "same");
     b[n - 2] ^= 1;
-    CHECK_STR(guard_name(guard_compare(slice_of(a, n), slice_of(b, n))), "number");
+    CHECK_STR(guard_name(guard_compare(slice_of(a, n), slice_of(b, n), words)), "number");
 }
