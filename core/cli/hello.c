@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gateway/gateway.h"
+#include "local/resident.h"
 
 struct asking {
     const struct route *route; /* NULL: none is needed */
@@ -36,6 +37,19 @@ static bool path_under(const struct config *c, const struct route *r, char *out,
     return slice_ends(slice_str(out), slice_str(chat)) && find(c, out) == r;
 }
 
+/* A model of this process may make vectors, or rank. */
+static bool answers_chats(const struct target *t) {
+    return t->engine == NULL || resident_facts(t->engine)->kind == PERILUNE_ENGINE_CHAT;
+}
+
+/* The name of an upstream is a model that it answers to.  NULL: none answers chats. */
+static const char *model_of(const struct config *c, const struct asking *a) {
+    if (a->route != NULL && a->route->upstream != NULL) return a->route->upstream;
+    for (unsigned i = 0; i < c->target_count; i++)
+        if (answers_chats(&c->targets[i])) return c->targets[i].name;
+    return NULL;
+}
+
 static void choose(const struct config *c, struct asking *a) {
     static const char chat[] = "/v1/chat/completions";
     *a = (struct asking){ .route = find(c, chat) };
@@ -44,11 +58,7 @@ static void choose(const struct config *c, struct asking *a) {
     for (unsigned i = 0; a->path[0] == '\0' && i < c->route_count; i++)
         if (path_under(c, &c->routes[i], a->path, sizeof(a->path))) a->route = &c->routes[i];
         else a->path[0] = '\0';
-}
-
-/* The name of an upstream is a model that it answers to. */
-static const char *model_of(const struct config *c, const struct asking *a) {
-    return a->route != NULL && a->route->upstream != NULL ? a->route->upstream : c->targets[0].name;
+    if (model_of(c, a) == NULL) a->path[0] = '\0';
 }
 
 static bool needs_key(const struct config *c, const struct asking *a) {

@@ -21,7 +21,7 @@
  * complete, not argument by argument: only then is it known to be one.  In HERMES and GLM that is at each closing
  * mark, in the others when the answer ends, since nothing follows their calls.
  *
- * An answer may be cut off within a call (max_tokens, a stop string).  Calls that are complete are given then, and what
+ * An answer may be cut off within a call (max_tokens).  Calls that are complete are given then, and what
  * the next one began with is dropped: half of it is no call, and its marks are nobody's text.
  *
  * GLM writes strings as they are and everything else as JSON, so "5" and 5 are alike: what the function's schema says
@@ -442,7 +442,7 @@ static int in_text(struct call_reader *r, bool *again) {
     struct slice s = buf_get(&r->held), open = marks[r->form].open;
     const char *at = s.len ? memmem(s.ptr, s.len, open.ptr, open.len) : NULL;
     *again = at != NULL;
-    if (at != NULL) r->state = CALLS;
+    if (at != NULL) r->state = CALLS, r->seen = 0;
     return give_held(r, at ? (size_t)(at - s.ptr) : s.len - begins(s, open));
 }
 
@@ -464,9 +464,12 @@ static int in_calls(struct call_reader *r, bool *again) {
         return 0;
     }
     if (close.len == 0) return 0;
-    for (size_t from = open.len; from < s.len;) {
+    for (size_t from = r->seen > open.len ? r->seen : open.len; from < s.len; r->seen = from) {
         const char *end = memmem(s.ptr + from, s.len - from, close.ptr, close.len);
-        if (end == NULL) return 0;
+        if (end == NULL) {
+            r->seen = s.len - begins(s, close);
+            return 0;
+        }
         bool none;
         int rc = give_calls(r, slice_of(s.ptr + open.len, (size_t)(end - s.ptr) - open.len), false,
                             true, &none);

@@ -41,6 +41,7 @@ struct call_reader {
     enum call_form   form;
     int              state;
     struct buf       held; /* text that may begin a call, or a call that is not complete */
+    size_t           seen; /* bytes of it in which no closing mark ends a call */
     unsigned         calls;
     struct call_sink sink;
 };

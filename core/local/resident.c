@@ -61,7 +61,7 @@ static void choice_free(struct resident *r, struct choice *c, bool keep_row) {
     list_remove(&c->link);
     if (c->flow != NULL) flows_leave(&r->flows, c->flow);
     matcher_deinit(&c->matcher);
-    stops_deinit(&c->stops);
+    voice_deinit(&c->voice);
     sampler_deinit(&c->sampler);
     mem_free(c->tokens);
     mem_free(c);
@@ -204,7 +204,7 @@ static struct choice *choice_new(struct talk *k, unsigned index, const int32_t *
     c->most = most;
     list_init(&c->link);
     sampler_init(&c->sampler, &a->sampling, index);
-    stops_init(&c->stops, k->turn->stops);
+    resident_begin_voice(c);
     return c;
 }
 
@@ -504,7 +504,6 @@ static void parts_free(struct resident *r) {
     pieces_deinit(&r->pieces);
     if (r->model != NULL) r->engine->free(r->model);
     buf_deinit(&r->whole);
-    buf_deinit(&r->said);
     mem_free(r->batch);
     mem_free(r->wanted);
     mem_free(r->plain);
@@ -579,7 +578,6 @@ int resident_new(struct resident **out, const struct resident_settings *s, char 
     list_init(&r->waiting);
     list_init(&r->active);
     buf_init(&r->whole, 0);
-    buf_init(&r->said, 0);
     struct perilune_engine_options o = s->options;
     o.sequences = r->settings.active * 2 < ROWS_MIN ? ROWS_MIN : r->settings.active * 2; /* half of them idle */
     if (o.context_each != 0) o.sequences = r->settings.active; /* each takes its memory, idle or not */

@@ -35,7 +35,7 @@ struct choice {
     uint32_t       quota;  /* of the step that is being made */
     struct sampler sampler;
     struct utf8_hold    hold; /* then */
-    struct stops_reader stops;
+    struct voice        voice;
     struct matcher matcher; /* in its grammar */
 };
 
@@ -73,7 +73,7 @@ struct resident {
     char                   *piece;    /* facts->longest bytes */
     struct grammars         grammars;
     struct pieces           pieces;   /* of a chat model: what its tokens say */
-    struct buf              whole, said; /* characters of a token; what may be told of them */
+    struct buf              whole; /* characters of a token */
     struct resident_stats     stats;
 };
 
@@ -85,6 +85,8 @@ void resident_fail_all(struct resident *r, const struct turn_event *ev);
 /* c, and maybe its talk, are gone afterwards. */
 void resident_end_choice(struct resident *r, struct choice *c, bool keep_row);
 void resident_put_back(struct resident *r, struct choice *c); /* it waits again */
+/* resident_step.c: what c says is told to who asked. */
+void resident_begin_voice(struct choice *c);
 
 /* The choices of a talk that has none yet; k may be gone afterwards. */
 void resident_add_texts(struct resident *r, struct talk *k);

@@ -144,16 +144,45 @@ static void note_computed(struct resident *r) {
 
 /* -- What was said ---------------------------------------------------------------------------------- */
 
+static int tell(struct choice *c, struct turn_event ev) {
+    ev.choice = c->index;
+    turn_write(c->talk->turn, &ev);
+    return 0;
+}
+
+static int on_thought(void *ud, struct slice text) {
+    return tell(ud, (struct turn_event){ .type = TURN_THOUGHT, .text = text });
+}
+
+static int on_text(void *ud, struct slice text) {
+    return tell(ud, (struct turn_event){ .type = TURN_TEXT, .text = text });
+}
+
+static int on_call(void *ud, const struct call_said *call) {
+    return tell(ud, (struct turn_event){ .type = TURN_CALL, .text = call->arguments, .top_count = 2,
+                                         .tops = { { 0, call->name }, { 0, call->id } } });
+}
+
+void resident_begin_voice(struct choice *c) {
+    const struct voice_sink sink = { on_thought, on_text, on_call, c };
+    voice_init(&c->voice, &c->talk->turn->ask.reading, c->talk->turn->stops, &sink);
+}
+
+static void fail(struct resident *r, struct choice *c, enum turn_code code, const char *text) {
+    struct turn_event ev = resident_failure(code, text);
+    resident_fail(r, c->talk, &ev);
+}
+
 static void end(struct resident *r, struct choice *c, enum turn_end how) {
-    struct turn *t = c->talk->turn;
     buf_clear(&r->whole);
-    buf_clear(&r->said);
     utf8_hold_finish(&c->hold, &r->whole);
-    stops_push(&c->stops, buf_get(&r->whole), &r->said);
-    stops_finish(&c->stops, &r->said);
-    if (buf_len(&r->said) > 0)
-        turn_write(t, &(struct turn_event){ .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) });
-    turn_write(t, &(struct turn_event){ .type = TURN_ENDED, .choice = c->index, .end = how });
+    int rc = voice_push(&c->voice, buf_get(&r->whole));
+    if (rc == 0) rc = voice_finish(&c->voice, how == TURN_LENGTH);
+    if (rc != 0 || buf_failed(&r->whole)) {
+        fail(r, c, TURN_MEMORY, "out of memory");
+        return;
+    }
+    tell(c, (struct turn_event){ .type = TURN_ENDED, .end = voice_is_stopped(&c->voice) ? TURN_STOP : how });
     resident_end_choice(r, c, true);
 }
 
@@ -222,21 +251,12 @@ static void tell_token(struct resident *r, struct choice *c, int32_t token) {
     buf_deinit(&texts);
 }
 
-static void fail(struct resident *r, struct choice *c, enum turn_code code, const char *text) {
-    struct turn_event ev = resident_failure(code, text);
-    resident_fail(r, c->talk, &ev);
-}
-
 /* Text of a token.  True: a stop came. */
 static bool say(struct resident *r, struct choice *c, int32_t token, bool *lost) {
     buf_clear(&r->whole);
-    buf_clear(&r->said);
     utf8_hold_push(&c->hold, resident_piece(r, token, r->piece), &r->whole);
-    int rc = stops_push(&c->stops, buf_get(&r->whole), &r->said);
-    struct turn_event ev = { .type = TURN_TEXT, .choice = c->index, .text = buf_get(&r->said) };
-    if (ev.text.len > 0) turn_write(c->talk->turn, &ev);
-    *lost = rc != 0 || buf_failed(&r->whole) || buf_failed(&r->said);
-    return c->stops.which >= 0;
+    *lost = voice_push(&c->voice, buf_get(&r->whole)) != 0 || buf_failed(&r->whole);
+    return voice_is_stopped(&c->voice);
 }
 
 /* c may be gone afterwards. */

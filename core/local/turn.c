@@ -37,6 +37,10 @@ static void *keep(struct arena *a, const void *from, size_t size, bool *ok) {
     return to;
 }
 
+static struct slice keep_text(struct arena *a, struct slice from, bool *ok) {
+    return from.len > 0 ? slice_of(keep(a, from.ptr, from.len, ok), from.len) : SLICE("");
+}
+
 static const struct slice *keep_slices(struct arena *a, const struct slice *from, unsigned count, bool *ok) {
     struct slice *to = keep(a, from, count * sizeof(*to), ok);
     for (unsigned i = 0; to != NULL && i < count; i++)
@@ -57,8 +61,12 @@ static bool keep_ask(struct turn *t, const struct turn_ask *ask) {
         if (text != NULL) text[strlen(ask->grammar)] = '\0';
         t->ask.grammar = text;
     }
+    t->ask.reading.marks.open = keep_text(t->kept, ask->reading.marks.open, &ok);
+    t->ask.reading.marks.close = keep_text(t->kept, ask->reading.marks.close, &ok);
+    t->ask.reading.strings = keep_text(t->kept, ask->reading.strings, &ok);
     const char *why; /* who asks has looked at them */
-    return ok && stops_new(&t->stops, t->ask.stops, t->ask.stop_count, &why) == 0;
+    if (!ok || ask->stop_count == 0) return ok;
+    return stops_new(&t->stops, t->ask.stops, t->ask.stop_count, &why) == 0;
 }
 
 static struct turn *turn_alloc(void) {

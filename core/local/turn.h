@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "local/sampler.h"
-#include "local/stops.h"
+#include "local/voice.h"
 #include "sys/mailbox.h"
 
 struct resident;
@@ -32,6 +32,7 @@ struct turn_ask {
     unsigned            choices;    /* 1 ... TURN_CHOICES */
     uint32_t            most;       /* tokens of each answer; 0: as many as fit */
     struct sampling     sampling;
+    struct voice_reading reading;   /* zeros: all of it is text */
     const struct slice *stops;
     unsigned            stop_count; /* TURN_STOPS at most */
     bool                logprobs;
@@ -50,7 +51,9 @@ enum turn_end { TURN_STOP, TURN_LENGTH };
 enum turn_event_type {
     TURN_BEGUN,  /* the first token is here */
     TURN_TEXT,   /* of a choice: text */
-    TURN_TOKEN,  /* of a choice: what is told of a token of the next text: text, value, tops */
+    TURN_THOUGHT, /* of a choice: text */
+    TURN_CALL,   /* of a choice: text holds the arguments, texts of tops[0] and tops[1] the name and the model's id */
+    TURN_TOKEN,  /* of a choice: what is told of a token of what is said next: text, value, tops */
     TURN_ENDED,  /* a choice is over: end */
     TURN_VECTOR, /* of text number `choice`: text holds floats; of TURN_RANK one, from 0 to 1 */
     TURN_OVER,   /* all is over: prompt, completion, cached */
@@ -98,7 +101,7 @@ struct turn {
     bool            posted; /* LOCK: news is on its way */
     struct turn_ask ask;    /* whose pointers lead into `kept` */
     struct arena   *kept;
-    struct stops   *stops;  /* made of ask.stops */
+    struct stops   *stops;  /* made of ask.stops; NULL: there are none */
     void           *resident_data; /* the resident's */
 };
 

@@ -14,7 +14,7 @@
  *
  * The model is not slowed down by a client that is: what it says is kept, at most a context full of it.
  *
- * What stands in the text, thoughts and calls of tools, is told apart in local_say.c. */
+ * What it says, text, thoughts and calls of tools, becomes events in local_say.c. */
 #include "request/local.h"
 
 #include <stdio.h>
@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "request/local_ask.h"
 #include "request/local_say.h"
 
 struct local {
@@ -139,22 +140,8 @@ static void begin(struct local *l) {
     for (unsigned i = 0; i < l->say.count; i++) local_say_role(&l->say, i);
 }
 
-static void on_token(struct local *l, const struct turn_event *ev) {
-    struct openai_logprob one = { ev->text, (double)ev->value }, tops[SAMPLER_TOPS];
-    struct buf *to = local_say_token(&l->say, ev->choice);
-    for (unsigned i = 0; i < ev->top_count; i++)
-        tops[i] = (struct openai_logprob){ ev->tops[i].text, (double)ev->tops[i].value };
-    openai_put_logprob(to, &one, tops, ev->top_count);
-    if (buf_failed(to)) fail(l, FAILURE_NO_MEMORY, "out of memory");
-}
-
-static void on_text(struct local *l, const struct turn_event *ev) {
-    if (local_say_text(&l->say, ev->choice, ev->text) != 0) fail(l, FAILURE_NO_MEMORY, "out of memory");
-}
-
-static void on_ended(struct local *l, const struct turn_event *ev) {
-    static const char *const ends[] = { "stop", "length" }; /* ORDER turn_end */
-    if (local_say_end(&l->say, ev->choice, ends[ev->end]) != 0) fail(l, FAILURE_NO_MEMORY, "out of memory");
+static void on_said(struct local *l, const struct turn_event *ev) {
+    if (local_say_event(&l->say, ev) != 0) fail(l, FAILURE_NO_MEMORY, "out of memory");
 }
 
 static void put_base64(struct buf *out, struct slice s) {
@@ -248,9 +235,11 @@ static void on_over(struct local *l, const struct turn_event *ev) {
 static void on_turn_event(struct local *l, const struct turn_event *ev) {
     switch (ev->type) {
     case TURN_BEGUN: if (!l->headed) begin(l); break;
-    case TURN_TEXT: on_text(l, ev); break;
-    case TURN_TOKEN: on_token(l, ev); break;
-    case TURN_ENDED: on_ended(l, ev); break;
+    case TURN_TEXT:
+    case TURN_THOUGHT:
+    case TURN_CALL:
+    case TURN_TOKEN:
+    case TURN_ENDED: on_said(l, ev); break;
     case TURN_VECTOR: on_vector(l, ev); break;
     case TURN_OVER: on_over(l, ev); break;
     case TURN_FAILED: on_failed(l, ev); break;
@@ -303,7 +292,7 @@ static bool ask(struct local *l) {
     }
     q->rank = &l->rank;
     int rc = local_read(q, l->pool->target, l->request, l->body, &f);
-    if (rc == 0 && l->is_chat && (rc = local_say_init(&l->say, &q->reading, q->ask.choices)) != 0)
+    if (rc == 0 && l->is_chat && (rc = local_say_init(&l->say, q->ask.reading.calls, q->ask.choices)) != 0)
         failure_set(&f, FAILURE_NO_MEMORY, "out of memory");
     l->base64 = q->base64;
     if (rc == 0) {

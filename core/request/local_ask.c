@@ -298,7 +298,6 @@ int local_read(struct local_question *q, const struct target *t, const struct re
                struct failure *f) {
     struct asking in = { .q = q, .r = t->engine, .target = t, .doc = body ? &body->doc : NULL, .f = f };
     memset(&q->ask, 0, sizeof(q->ask));
-    memset(&q->reading, 0, sizeof(q->reading));
     q->texts = NULL;
     q->base64 = false;
     buf_init(&q->text, 0);

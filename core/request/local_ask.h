@@ -10,27 +10,14 @@
 #include "request/request.h"
 #include "upstream/target.h"
 
-/* How the text of an answer is to be read (local_say.c). */
-struct local_reading {
-    enum call_form     calls;    /* CALLS_NONE: there are none in it */
-    bool               one_call; /* further ones are dropped */
-    bool               only_calls; /* what is none is part of one that was cut off */
-    struct think_marks marks;    /* both empty: it is not looked for thoughts */
-    bool               inside;   /* it begins with one */
-    bool               channels; /* it is made of messages (harmony_reader.c): marks are empty */
-    bool               goes_on;  /* then: it begins in the text of one */
-    struct slice       strings;  /* of CALLS_GLM: "function\0argument\0" ... whose values are strings.  Borrowed */
-};
-
 /* A question as it is read out of a body; its pointers lead into the rest. */
 struct local_question {
     struct turn_ask      ask;
-    struct local_reading reading;
     struct buf           text;    /* the prompt, or all texts of an embedding */
     struct slice        *texts;   /* pieces of the prompt, or texts */
     struct buf           words;   /* stops, one behind the other */
     struct buf           grammar;
-    struct buf           strings; /* of reading */
+    struct buf           strings; /* of ask.reading */
     struct slice         stops[TURN_STOPS];
     struct sampler_bias  biases[SAMPLER_BIASES];
     bool                 base64;  /* vectors are told so */

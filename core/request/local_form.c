@@ -2,7 +2,7 @@
  *
  *     response_format   json_object, json_schema  --+
  *     tools             which may be called         +--> struct answer_shape --> a grammar, where one is needed
- *     tool_choice       auto none required NAME   --+                        \-> how the answer is read (local_say.c)
+ *     tool_choice       auto none required NAME   --+                        \-> how the answer is read (local/voice.c)
  *
  * Tools alone need no grammar: the model was told of them, and says text or calls.  What must be a call, or must be
  * JSON, is ruled by one.  With both an answer is JSON of the form or calls.
@@ -134,7 +134,7 @@ static int note_strings(struct asking *in) {
             buf_putc(out, '\0');
         }
     }
-    in->q->reading.strings = buf_get(out);
+    in->q->ask.reading.strings = buf_get(out);
     return buf_failed(out) ? local_no_memory(in) : 0;
 }
 
@@ -142,11 +142,11 @@ int local_read_form(struct asking *in) {
     in->shape = (struct answer_shape){ .doc = in->doc, .schema = JSON_NONE, .calls = in->traits->shape };
     int rc = read_format(in);
     if (rc == 0) rc = read_choice(in);
-    in->q->reading.channels = in->traits->shape.form == CALLS_HARMONY;
+    in->q->ask.reading.channels = in->traits->shape.form == CALLS_HARMONY;
     if (!in->offers || rc != 0) return rc;
-    in->q->reading.calls = in->traits->shape.form;
-    in->q->reading.one_call = in->shape.one_call;
-    in->q->reading.only_calls = in->shape.calls_only;
+    in->q->ask.reading.calls = in->traits->shape.form;
+    in->q->ask.reading.one_call = in->shape.one_call;
+    in->q->ask.reading.only_calls = in->shape.calls_only;
     return in->traits->shape.form == CALLS_GLM ? note_strings(in) : 0;
 }
 

@@ -430,7 +430,7 @@ static int end_text(struct writing *w) {
     struct local_question *q = w->in->q;
     struct slice s = buf_get(&q->text);
     struct think_marks marks = w->in->traits->marks;
-    struct local_reading *reading = &q->reading;
+    struct voice_reading *reading = &q->ask.reading;
     reading->marks = marks;
     if (w->prefill) {
         const char *here = memmem(s.ptr, s.len, CHAT_STYLE_HERE, sizeof(CHAT_STYLE_HERE) - 1);

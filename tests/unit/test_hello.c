@@ -3,9 +3,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "fake_engine.h"
 #include "gateway/gateway.h"
+#include "local/resident.h"
 #include "unit.h"
 
 /* What is shown for a configuration. */
@@ -54,6 +57,39 @@ TEST_NOFAULT(a_model_that_is_served_on_a_path_that_leads_to_it) {
     shows("upstreams = { [\"o'b\"] = { url = 'http://127.0.0.1:9/v1' } }", "completions", "\"model\":\"o'\\''b\"");
     shown(UP, text, sizeof(text));
     CHECK(strstr(text, "authorization") == NULL);
+}
+
+/* Of these upstreams the first `vectors` are models in this process that make vectors. */
+static void shows_beside_vectors(unsigned vectors, const char *part) {
+    char why[200], path[] = "/tmp/perilune-test-XXXXXX";
+    struct resident *r;
+    struct buf b;
+    perilune_options o = PERILUNE_OPTIONS_INIT;
+    perilune *g;
+    FILE *f = fdopen(mkstemp(path), "w");
+    fprintf(f, "return { " UP "}");
+    fclose(f);
+    memset(&fake, 0, sizeof(fake));
+    fake.width = 4;
+    CHECK_INT(resident_new(&r, &(struct resident_settings){ .engine = &fake_engine, .active = 1, .batch = 64 }, why,
+                           sizeof(why)), 0);
+    o.config = path;
+    CHECK_INT(perilune_open(&g, &o, why, sizeof(why)), 0);
+    for (unsigned i = 0; i < vectors; i++) g->config->targets[i].engine = r;
+    buf_init(&b, 0);
+    hello_write(g->config, 81, &b);
+    for (unsigned i = 0; i < vectors; i++) g->config->targets[i].engine = NULL;
+    NOTE("%s", buf_cstr(&b));
+    CHECK(strstr(buf_cstr(&b), part) != NULL);
+    buf_deinit(&b);
+    perilune_close(g);
+    resident_free(r);
+    unlink(path);
+}
+
+TEST_NOFAULT(who_makes_vectors_is_asked_for_no_chat) {
+    shows_beside_vectors(1, "\"model\":\"small\"");
+    shows_beside_vectors(2, ":81/v1/models\n");
 }
 
 TEST_NOFAULT(keys_hosts_and_schemes) {

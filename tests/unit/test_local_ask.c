@@ -231,7 +231,7 @@ static void expect_form(struct resident *r, const char *json, enum call_form for
     struct question *x = ask_of(r, 0, json);
     NOTE("%s: %.300s", x->f.message, json);
     CHECK_INT(x->rc, 0);
-    CHECK_INT(x->q.reading.calls, form);
+    CHECK_INT(x->q.ask.reading.calls, form);
     struct slice all = buf_get(&x->q.text);
     CHECK_INT(memmem(all.ptr, all.len, "# Tools", 7) != NULL, told);
     if (grammar == NULL) CHECK(x->q.ask.grammar == NULL);
@@ -326,12 +326,12 @@ TEST_NOFAULT(an_answer_in_channels_goes_on) {
     struct resident *r = model_with("gpt-oss");
     struct question *x = ask_of(r, 0, ASK(USER("Hi") ",{\"role\":\"assistant\",\"content\":\"I am\"}", ""));
     CHECK_INT(x->rc, 0);
-    CHECK(x->q.reading.channels && x->q.reading.goes_on);
+    CHECK(x->q.ask.reading.channels && x->q.ask.reading.goes_on);
     struct slice all = buf_get(&x->q.text);
     CHECK(all.len > 15 && memcmp(all.ptr + all.len - 15, "<|message|>I am", 15) == 0);
     done(x);
     x = ask_of(r, 0, ASK(USER("Hi"), ""));
-    CHECK(x->q.reading.channels && !x->q.reading.goes_on);
+    CHECK(x->q.ask.reading.channels && !x->q.ask.reading.goes_on);
     done(x);
     resident_free(r);
 }
@@ -341,7 +341,7 @@ TEST_NOFAULT(arguments_that_are_strings_are_noted) {
     struct question *x = ask_of(r, 0, ASK(USER("Hi"), ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{"
         "\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"integer\"},\"c\":{\"enum\":[\"x\",\"y\"]},\"d\":{\"enum\":[1,\"y\"]},\"e\":{}}}}}]"));
     CHECK_INT(x->rc, 0);
-    CHECK_SLICE(x->q.reading.strings, slice_of("f\0a\0f\0c", 8));
+    CHECK_SLICE(x->q.ask.reading.strings, slice_of("f\0a\0f\0c", 8));
     done(x);
     resident_free(r);
 }
@@ -366,8 +366,8 @@ static void expect_thought(struct resident *r, unsigned char thinks, const char 
     struct question *x = ask_of(r, thinks, json);
     NOTE("%s: %.300s", x->f.message, json);
     CHECK_INT(x->rc, 0);
-    CHECK_INT(x->q.reading.marks.close.len > 0, marks);
-    CHECK_INT(x->q.reading.inside, inside);
+    CHECK_INT(x->q.ask.reading.marks.close.len > 0, marks);
+    CHECK_INT(x->q.ask.reading.inside, inside);
     NOTE("%d %s: %.2000s", thinks, json, x->q.ask.grammar ? x->q.ask.grammar : "");
     if (grammar != NULL) CHECK(x->q.ask.grammar != NULL && strstr(x->q.ask.grammar, grammar) != NULL);
     done(x);
@@ -399,57 +399,91 @@ TEST_NOFAULT(whether_a_model_thinks_is_said_by_request_or_configuration) {
 
 /* -- What is said -------------------------------------------------------------------------------------- */
 
-static const struct local_reading plain = { .calls = CALLS_NONE };
-static const struct local_reading both = { .calls = CALLS_HERMES, .marks = { { "<think>", 7 }, { "</think>", 8 } } };
+static const struct voice_reading plain = { .calls = CALLS_NONE };
+static const struct voice_reading both = { .calls = CALLS_HERMES, .marks = { { "<think>", 7 }, { "</think>", 8 } } };
+
+/* A voice, and the events of what it says. */
+struct saying {
+    struct voice         voice;
+    struct local_say     say;
+    struct openai_answer answer;
+    struct rng           rng;
+    struct buf           out;
+    unsigned             choice;
+};
+
+static int put_event(struct saying *x, struct turn_event ev) {
+    ev.choice = x->choice;
+    return local_say_event(&x->say, &ev);
+}
+static int on_thought(void *ud, struct slice text) {
+    return put_event(ud, (struct turn_event){ .type = TURN_THOUGHT, .text = text });
+}
+static int on_text(void *ud, struct slice text) {
+    return put_event(ud, (struct turn_event){ .type = TURN_TEXT, .text = text });
+}
+static int on_call(void *ud, const struct call_said *call) {
+    return put_event(ud, (struct turn_event){ .type = TURN_CALL, .text = call->arguments, .top_count = 2,
+                                              .tops = { { 0, call->name }, { 0, call->id } } });
+}
+
+static void begin_saying(struct saying *x, const struct voice_reading *how, unsigned choice) {
+    *x = (struct saying){ .answer = { SLICE("x"), SLICE("m"), 1, NULL }, .choice = choice };
+    rng_seed(&x->rng, 1);
+    buf_init(&x->out, 0);
+    x->say = (struct local_say){ .out = &x->out, .answer = &x->answer, .rng = &x->rng };
+    CHECK_INT(local_say_init(&x->say, how->calls, choice + 1), 0);
+    voice_init(&x->voice, how, NULL, &(struct voice_sink){ on_thought, on_text, on_call, x });
+}
+
+static void finish_saying(struct saying *x, const char *reason) {
+    enum turn_end how = strcmp(reason, "length") == 0 ? TURN_LENGTH : TURN_STOP;
+    CHECK_INT(voice_finish(&x->voice, how == TURN_LENGTH), 0);
+    CHECK_INT(put_event(x, (struct turn_event){ .type = TURN_ENDED, .end = how }), 0);
+}
+
+static void end_saying(struct saying *x) {
+    voice_deinit(&x->voice);
+    local_say_deinit(&x->say);
+    buf_deinit(&x->out);
+}
 
 /* What comes of a text in pieces: the deltas, and the reason, one behind the other. */
-static void expect_said(const struct local_reading *how, const char *text, size_t size, const char *reason, const char *const *want) {
-    struct openai_answer a = { SLICE("x"), SLICE("m"), 1, NULL };
-    struct buf out;
-    struct rng rng;
+static void expect_said(const struct voice_reading *how, const char *text, size_t size, const char *reason, const char *const *want) {
+    struct saying x;
     struct slice all = slice_str(text);
-    rng_seed(&rng, 1);
-    buf_init(&out, 0);
-    struct local_say s = { .out = &out, .answer = &a, .rng = &rng };
-    CHECK_INT(local_say_init(&s, how, 2), 0);
+    begin_saying(&x, how, 1);
     for (size_t at = 0; at < all.len; at += size) {
         struct slice piece = slice_of(all.ptr + at, all.len - at < size ? all.len - at : size);
-        openai_put_logprob(local_say_token(&s, 1), &(struct openai_logprob){ piece, -1 }, NULL, 0);
-        CHECK_INT(local_say_text(&s, 1, piece), 0);
+        CHECK_INT(put_event(&x, (struct turn_event){ .type = TURN_TOKEN, .text = piece, .value = -1 }), 0);
+        CHECK_INT(voice_push(&x.voice, piece), 0);
     }
-    CHECK_INT(local_say_end(&s, 1, reason), 0);
-    const char *at = buf_cstr(&out);
+    finish_saying(&x, reason);
+    const char *at = buf_cstr(&x.out);
     for (unsigned i = 0; want[i]; i++) {
-        NOTE("%s in pieces of %zu, %s in\n%s", text, size, want[i], buf_cstr(&out));
+        NOTE("%s in pieces of %zu, %s in\n%s", text, size, want[i], buf_cstr(&x.out));
         at = strstr(at, want[i]);
         CHECK(at != NULL);
         at += strlen(want[i]);
     }
     unsigned told = 0;
-    for (const char *p = buf_cstr(&out); (p = strstr(p, "\"logprob\":")) != NULL; p++) told++;
-    CHECK(strstr(buf_cstr(&out), "\"index\":0,\"delta\"") == NULL);
+    for (const char *p = buf_cstr(&x.out); (p = strstr(p, "\"logprob\":")) != NULL; p++) told++;
+    CHECK(strstr(buf_cstr(&x.out), "\"index\":0,\"delta\"") == NULL);
     CHECK(told <= (all.len + size - 1) / size);
-    local_say_deinit(&s);
-    buf_deinit(&out);
+    end_saying(&x);
 }
 #define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /* Nothing comes of it but its end. */
-static void expect_not_said(const struct local_reading *how, const char *text, const char *reason) {
-    struct openai_answer a = { SLICE("x"), SLICE("m"), 1, NULL };
-    struct buf out;
-    struct rng rng;
-    rng_seed(&rng, 1);
-    buf_init(&out, 0);
-    struct local_say s = { .out = &out, .answer = &a, .rng = &rng };
-    CHECK_INT(local_say_init(&s, how, 1), 0);
-    CHECK_INT(local_say_text(&s, 0, slice_str(text)), 0);
-    CHECK_INT(local_say_end(&s, 0, reason), 0);
-    NOTE("%s: %s", text, buf_cstr(&out));
-    CHECK(strstr(buf_cstr(&out), "\"content\":\"") == NULL && strstr(buf_cstr(&out), "tool_c") == NULL);
-    CHECK(strstr(buf_cstr(&out), reason) != NULL);
-    local_say_deinit(&s);
-    buf_deinit(&out);
+static void expect_not_said(const struct voice_reading *how, const char *text, const char *reason) {
+    struct saying x;
+    begin_saying(&x, how, 0);
+    CHECK_INT(voice_push(&x.voice, slice_str(text)), 0);
+    finish_saying(&x, reason);
+    NOTE("%s: %s", text, buf_cstr(&x.out));
+    CHECK(strstr(buf_cstr(&x.out), "\"content\":\"") == NULL && strstr(buf_cstr(&x.out), "tool_c") == NULL);
+    CHECK(strstr(buf_cstr(&x.out), reason) != NULL);
+    end_saying(&x);
 }
 
 TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
@@ -461,13 +495,13 @@ TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
                          "{\"tool_calls\":[{\"index\":1,", "\"name\":\"g\",\"arguments\":\"{}\"", "\"finish_reason\":\"tool_calls\""));
     }
     expect_said(&both, text, sizeof(text), "stop", LIST("{\"reasoning_content\":\"Hm.\"}", "{\"content\":\"Let me see.\\n\"}", "{\"tool_calls\""));
-    struct local_reading one = both;
+    struct voice_reading one = both;
     one.one_call = true;
     expect_said(&one, text, 3, "stop", LIST("\"name\":\"f\"", "\"finish_reason\":\"tool_calls\""));
     expect_not_said(&both, "<tool_call>\n{\"name\": \"f\", \"argu", "length");
     expect_not_said(&both, "<tool_call>", "stop");
     expect_said(&both, "<tool_c", 3, "length", LIST("{\"content\":\"<tool_c", "\"finish_reason\":\"length\""));
-    struct local_reading only = both;
+    struct voice_reading only = both;
     only.only_calls = true; /* tool_choice: nothing but calls may be said */
     expect_not_said(&only, "<tool_call>\n{\"name\": \"f\", \"argu", "length");
     expect_not_said(&only, "<tool_c", "stop");
@@ -476,8 +510,8 @@ TEST_NOFAULT(thoughts_calls_and_text_are_told_apart) {
     expect_said(&plain, "<think>a</think><tool_call>", 99, "stop", LIST("{\"content\":\"<think>a</think><tool_call>\"}", "\"stop\""));
 }
 
-static const struct local_reading harmony = { .calls = CALLS_HARMONY, .channels = true };
-static const struct local_reading glm = { .calls = CALLS_GLM, .marks = { { "<think>", 7 }, { "</think>", 8 } },
+static const struct voice_reading harmony = { .calls = CALLS_HARMONY, .channels = true };
+static const struct voice_reading glm = { .calls = CALLS_GLM, .marks = { { "<think>", 7 }, { "</think>", 8 } },
                                           .strings = { "f\0zip", 6 } };
 
 TEST_NOFAULT(other_forms_are_told_apart) {

@@ -22,7 +22,7 @@ static struct desk {
 
 struct asked {
     struct turn *turn; /* NULL: over, or left */
-    struct buf   taken, text[4];
+    struct buf   taken, thought, text[4];
     char         prompt[FAKE_ROW];
     uint32_t     most;
     bool         over, failed;
@@ -48,6 +48,7 @@ static void put_away(struct asked *a) {
     if (a->turn != NULL) turn_leave(a->turn, desk.resident);
     a->turn = NULL;
     buf_deinit(&a->taken);
+    buf_deinit(&a->thought);
     for (int i = 0; i < 4; i++) buf_deinit(&a->text[i]);
     *a = (struct asked){ .turn = NULL };
 }
@@ -75,6 +76,7 @@ static void told(void *ud) {
         CHECK(!a->over);
         a->events++;
         if (ev.type == TURN_TEXT) buf_slice(&a->text[ev.choice & 3], ev.text);
+        if (ev.type == TURN_THOUGHT) buf_slice(&a->thought, ev.text);
         if (ev.type == TURN_ENDED) a->end = ev.end;
         if (ev.type == TURN_VECTOR) {
             a->vectors++;
@@ -108,6 +110,7 @@ static struct asked *ask_with(struct asked *a, const struct turn_ask *q) {
     snprintf(a->prompt, sizeof(a->prompt), "%.*s", SLICE_ARG(q->texts[0]));
     a->most = q->most;
     buf_init(&a->taken, 0);
+    buf_init(&a->thought, 0);
     for (int i = 0; i < 4; i++) buf_init(&a->text[i], 0);
     a->turn = turn_new(desk.resident, q, &desk.mail, told, a);
     CHECK(a->turn != NULL);
@@ -1153,6 +1156,33 @@ TEST_NOFAULT(a_stop_ends_an_answer_and_is_not_told) {
     ask_with(&asked[1], &q); /* the answer ends while it may begin: held back, and told then */
     wait_all();
     check_answer(&asked[1]);
+    close_desk();
+}
+
+/* What stands between the marks of a thought is none of the text that stops are looked for in. */
+TEST_NOFAULT(a_stop_in_a_thought_ends_nothing) {
+    struct resident_settings s = settings(4, 64);
+    struct slice text, stop;
+    char want[FAKE_ROW];
+    fake.never_ends = true;
+    CHECK_UINT(fake_answer("hello", 5, 40, want), 40);
+    open_desk(&s);
+    struct turn_ask q = question("hello", &text, 40);
+    stop = slice_of(want + 3, 3);
+    q.stops = &stop;
+    q.stop_count = 1;
+    q.reading.marks = (struct think_marks){ slice_of(want, 2), slice_of(want + 7, 4) };
+    ask_with(&asked[0], &q);
+    wait_all();
+    CHECK_SLICE(buf_get(&asked[0].thought), slice_of(want + 2, 5));
+    CHECK_SLICE(buf_get(&asked[0].text[0]), slice_of(want + 11, 29));
+    CHECK_INT(asked[0].end, TURN_LENGTH);
+    stop = slice_of(want + 20, 3);
+    ask_with(&asked[1], &q);
+    wait_all();
+    CHECK_SLICE(buf_get(&asked[1].text[0]), slice_of(want + 11, 9));
+    CHECK_INT(asked[1].end, TURN_STOP);
+    CHECK_UINT(asked[1].said, 23); /* not a token behind it */
     close_desk();
 }
 
