@@ -78,10 +78,10 @@
 ---     internal_error                            500
 ---     host_error                                500    a function of the program failed (host.NAME)
 ---     upstream_error  upstream_unreachable
----       upstream_dns  upstream_reset
+---       upstream_dns  upstream_tls  upstream_reset
 ---       upstream_malformed  upstream_truncated
 ---       upstream_stream_error                   502 R
----     upstream_tls  upstream_too_large          502
+---     upstream_too_large                        502
 ---     upstream_unavailable                      503 R  it rests, because it failed (policy `breaker`)
 ---     out_of_memory  draining                   503 R
 ---     timeout                                   504 R  a timeout of the upstream, or of the policy
@@ -1806,11 +1806,12 @@ function retry.pause(tries, options, err, random) end
 
 ---@class perilune.breaker
 ---@field settings table<string, perilune.Spec>  the options of a policy that takes them, for config.options()
+---@field replacing table<string, perilune.Spec>  the same without defaults: what is not given is as the upstream has it
 local breaker = {}
 
 --- From here on calls of this request to an upstream that rests fail with upstream_unavailable, by these settings.
 ---@param req perilune.Request
----@param settings perilune.BreakerSettings  all of them; one that is out of range throws
+---@param settings perilune.BreakerSettings  what is not there is as the upstream has it; one that is out of range throws
 function breaker.guard(req, settings) end
 
 --- Does the upstream rest, or all members of the pool?  For who would call it: it is looked for meanwhile, with GET
