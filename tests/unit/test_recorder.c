@@ -231,7 +231,8 @@ TEST(traits) {
         { "{\"choices\":[{\"finish_reason\" : \"error\",\"error\":{\"code\":502}}]}", TRAIT_SPOILED, true },
         { "{\"error\":null,\"choices\":[]}", 0, false },
         { "{\"error\":{\"message\":\"x\"}}", TRAIT_SPOILED, false },
-        { "{\"choices\":[{\"error\":{}}]}", TRAIT_SPOILED, false },
+        { "{\"choices\":[{\"error\":{}}]}", 0, false },
+        { "{\"choices\":[{\"error\":\"x\"}]}", TRAIT_SPOILED, false },
         { "[]", TRAIT_SPOILED, false },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
