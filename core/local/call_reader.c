@@ -21,8 +21,8 @@
  * complete, not argument by argument: only then is it known to be one.  In HERMES and GLM that is at each closing
  * mark, in the others when the answer ends, since nothing follows their calls.
  *
- * An answer may be cut off within a call (max_tokens).  Calls that are complete are given then, and what
- * the next one began with is dropped: half of it is no call, and its marks are nobody's text.
+ * An answer may be cut off within a call (max_tokens).  Calls that are complete are given then, and what the next one
+ * began with is dropped: half of it is no call, and its marks are nobody's text.
  *
  * GLM writes strings as they are and everything else as JSON, so "5" and 5 are alike: what the function's schema says
  * decides.  Where it says nothing, what is JSON is taken as JSON.

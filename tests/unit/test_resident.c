@@ -1303,6 +1303,7 @@ TEST(any_allocation_may_fail_while_it_answers) {
         q.tops = i == 1 ? 3 : 0;
         q.stops = stops;
         q.stop_count = 1;
+        if (i == 2) q.reading.marks = (struct think_marks){ SLICE("a"), SLICE("bc") };
         q.sampling.biases = &bias;
         q.sampling.bias_count = 1;
         try_asking(&asked[i], &q);
