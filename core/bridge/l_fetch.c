@@ -19,7 +19,7 @@
 #include "bridge/task.h"
 #include "bridge/value.h"
 #include "flow/headers.h"
-#include "upstream/reach.h"
+#include "base/reach.h"
 
 #define FETCH_MS    30000 /* default timeout */
 #define FETCH_LIMIT (4u * 1024 * 1024)

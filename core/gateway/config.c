@@ -18,7 +18,7 @@
 #include "local/engines.h"
 #include "sim/sim.h"
 #include "store/redis_tls.h"
-#include "upstream/reach.h"
+#include "base/reach.h"
 
 struct reader {
     struct config           *c;
@@ -696,13 +696,10 @@ static const struct webhook_settings *read_webhooks(struct reader *r, uint32_t h
         s->pauses_ms[s->pause_count++] = (uint64_t)(json_number(&r->doc, e) * 1000);
     unsigned count = 0;
     const char **nets = list_of(r, hooks, "allow", &count);
-    struct reach reach = { .count = 0 };
-    for (i = 0; i < count && i < WEBHOOK_NETS; i++) {
-        s->nets[s->net_count++] = nets[i];
-        if (!reach_add(&reach, slice_str(nets[i])))
+    for (i = 0; i < count && i < REACH_NETS; i++)
+        if (!reach_add(&s->reach, slice_str(nets[i])))
             complain(r, "jobs.webhooks.allow[%u]: '%s' is no address, and no net such as \"10.0.0.0/8\"", i + 1,
                      nets[i]);
-    }
     return s;
 }
 

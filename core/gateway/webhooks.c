@@ -49,7 +49,7 @@
 #include "upstream/call.h"
 #include "upstream/names.h"
 #include "upstream/origin.h"
-#include "upstream/reach.h"
+#include "base/reach.h"
 
 #define MOST        64       /* deliveries at once */
 #define HOST_MOST   16       /* of these to one address, so 8 of one tenant */
@@ -563,8 +563,7 @@ struct webhooks *webhooks_new(const struct webhooks_options *opt) {
 
 void webhooks_set(struct webhooks *w, const struct webhook_settings *s) {
     w->set = s;
-    w->reach.count = 0;
-    for (unsigned i = 0; s != NULL && i < s->net_count; i++) reach_add(&w->reach, slice_str(s->nets[i]));
+    w->reach = s != NULL ? s->reach : (struct reach){ .count = 0 };
     if (w->state == WEBHOOKS_DRAINING) return;
     w->state = s != NULL ? WEBHOOKS_ON : WEBHOOKS_OFF;
     take(w);

@@ -19,6 +19,8 @@
  * No I/O and no clock here: gateway/webhooks.c sends. */
 #include "jobs/webhook.h"
 
+#include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -68,6 +70,21 @@ static bool is_port(struct slice s) {
     return s.ptr[0] == ':' && port > 0 && port <= 65535;
 }
 
+/* What a call takes as a host: a name, an IPv4 address; in brackets an IPv6 address, without a zone, since that is a
+ * net of this machine. */
+static bool is_host(struct slice s, bool bracket) {
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr ignored;
+    if (bracket) {
+        if (s.len >= sizeof(text)) return false;
+        slice_copy(text, sizeof(text), s);
+        return inet_pton(AF_INET6, text, &ignored) == 1;
+    }
+    for (size_t i = 0; i < s.len; i++)
+        if (!isalnum((unsigned char)s.ptr[i]) && strchr("-._", s.ptr[i]) == NULL) return false;
+    return s.len < 256;
+}
+
 const char *webhook_refused(const struct webhook_settings *s, struct slice url) {
     if (s == NULL) return "no webhooks are sent here; jobs.webhooks in the configuration turns them on";
     bool secure = url.len > 8 && strncasecmp(url.ptr, "https://", 8) == 0;
@@ -86,13 +103,16 @@ const char *webhook_refused(const struct webhook_settings *s, struct slice url) 
     if (end == begin) return "the URL of a webhook names no host";
     if (memchr(url.ptr + begin, '@', end - begin) != NULL)
         return "the URL of a webhook must not have a user or a password in it";
-    size_t host = begin;
     bool bracket = url.ptr[begin] == '[';
-    while (host < end && url.ptr[host] != (bracket ? ']' : ':')) host++;
-    if (bracket && host == end) return "the URL of a webhook names no host";
-    if (bracket) host++;
-    if (!is_port(slice_of(url.ptr + host, end - host))) return "the URL of a webhook has a port that there is not";
-    return NULL;
+    struct slice host = slice_of(url.ptr + begin + bracket, 0);
+    while (host.ptr + host.len < url.ptr + end && host.ptr[host.len] != (bracket ? ']' : ':')) host.len++;
+    size_t behind = begin + bracket + host.len;
+    if (host.len == 0 || (bracket && behind++ == end)) return "the URL of a webhook names no host";
+    if (!is_port(slice_of(url.ptr + behind, end - behind))) return "the URL of a webhook has a port that there is not";
+    if (!is_host(host, bracket)) return "the URL of a webhook names no host that there can be";
+    return reach_allows_host(&s->reach, host) ? NULL
+         : "the URL of a webhook leads to an address that is not public; jobs.webhooks.allow in the configuration "
+           "names the nets that may be called all the same";
 }
 
 /* -- The message -------------------------------------------------------------------------------- */

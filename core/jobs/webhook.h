@@ -3,6 +3,7 @@
 #define PERILUNE_JOBS_WEBHOOK_H
 
 #include "base/buf.h"
+#include "base/reach.h"
 #include "jobs/job.h"
 
 #define WEBHOOK_SECRETS     4  /* at once: two while one takes the place of the other, and some more */
@@ -21,8 +22,6 @@ struct webhook_secrets {
     unsigned              count;
 };
 
-#define WEBHOOK_NETS 16
-
 /* What a configuration says (jobs.webhooks); borrows its texts. */
 struct webhook_settings {
     struct webhook_secrets secrets;    /* one at least */
@@ -31,8 +30,7 @@ struct webhook_settings {
     size_t                 result_max; /* bytes of an answer that is sent along */
     uint64_t               pauses_ms[WEBHOOK_PAUSES]; /* behind the first try, the second ... */
     unsigned               pause_count;
-    const char            *nets[WEBHOOK_NETS]; /* "10.0.0.0/8": may be called, besides public addresses */
-    unsigned               net_count;
+    struct reach           reach;      /* which addresses may be called */
 };
 
 /* "whsec_" and base64 of 24 to 64 bytes.  False: it is none. */

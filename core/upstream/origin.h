@@ -7,7 +7,7 @@
 
 #include "http/tls.h"
 #include "upstream/client.h"
-#include "upstream/reach.h"
+#include "base/reach.h"
 
 #define ORIGIN_ADDRESSES 8
 

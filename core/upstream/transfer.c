@@ -15,7 +15,7 @@
 
 #include "base/mem.h"
 #include "upstream/call_int.h"
-#include "upstream/reach.h"
+#include "base/reach.h"
 
 #define STREAM_BUFFER 2048L  /* some ten tokens */
 #define WHOLE_BUFFER  65536L /* an answer in few reads */

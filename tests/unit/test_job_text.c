@@ -183,6 +183,20 @@ TEST_NOFAULT(where_a_webhook_may_lead) {
     CHECK(!job_ask_check(&j, &with, &why));
     CHECK(read_with("x-perilune-webhook", "", "", &j, &why));
     CHECK(!job_ask_check(&j, &with, &why));
+    static const char *const shut[] = { "https://10.0.0.1/x", "https://[::1]:8443/", "https://[::ffff:10.0.0.1]/",
+                                        "https://169.254.169.254", "https://2130706433/", "https://0x7f.1/?a" };
+    for (size_t i = 0; i < sizeof(shut) / sizeof(*shut); i++) {
+        CHECK(read_with("x-perilune-webhook", shut[i], "", &j, &why));
+        if (job_ask_check(&j, &with, &why) || strstr(why.message, "not public") == NULL ||
+            strstr(why.message, "jobs.webhooks.allow") == NULL) FAIL("%s: %s", shut[i], why.message);
+    }
+    static const char *const nowhere[] = { "https://[]/", "https://[::1/", "https://[fe80::1%25lo]/", "https://[a.b]/",
+                                           "https://:80/", "https://%31%30.0.0.1/", "https://a,b/" };
+    for (size_t i = 0; i < sizeof(nowhere) / sizeof(*nowhere); i++) {
+        CHECK(read_with("x-perilune-webhook", nowhere[i], "", &j, &why));
+        if (job_ask_check(&j, &with, &why) || strstr(why.message, "no host") == NULL)
+            FAIL("%s: %s", nowhere[i], why.message);
+    }
     CHECK(read_with("x", "y", "", &j, &why));
     CHECK(job_ask_check(&j, &without, &why));
 }

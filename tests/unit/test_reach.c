@@ -1,5 +1,5 @@
 /* test_reach.c -- reach.c: which addresses are public, and which nets were allowed. */
-#include "upstream/reach.h"
+#include "base/reach.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -51,6 +51,28 @@ TEST_NOFAULT(nets_that_were_allowed) {
     CHECK(allows(&r, "fd00:1:7fff::1"));
     CHECK(!allows(&r, "fd00:1:8000::1"));
     CHECK(allows(&r, "8.8.8.8"));
+}
+
+/* A URL may name an address in all ways that the resolver takes; what is none is a name, which nobody can judge yet. */
+TEST_NOFAULT(hosts_that_are_addresses) {
+    struct reach r = { .count = 0 };
+    static const char *const shut[] = { "10.0.0.1", "10.1", "127.1", "0", "0x7f.0.0.1", "0x7f000001", "2130706433",
+                                        "017700000001", "0177.0.0.1", "169.254.169.254", "192.168.257", "::1", "::",
+                                        "::ffff:10.0.0.1", "::ffff:a00:1", "fe80::1", "fd00::1", "64:ff9b::10.0.0.1" };
+    static const char *const open[] = { "8.8.8.8", "134744072", "0x08080808", "2606:4700::1111", "::ffff:8.8.8.8",
+                                        "example.com", "localhost", "10.0.0.1.example.com", "1.2.3.4.5", "0x", "" };
+    for (size_t i = 0; i < sizeof(shut) / sizeof(*shut); i++)
+        if (reach_allows_host(&r, slice_str(shut[i]))) FAIL("%s is not public", shut[i]);
+    for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
+        if (!reach_allows_host(&r, slice_str(open[i]))) FAIL("%s is public, or a name", open[i]);
+    CHECK(reach_add(&r, SLICE("10.0.0.0/8")));
+    CHECK(reach_allows_host(&r, SLICE("0xa000001")));
+    CHECK(reach_allows_host(&r, SLICE("::ffff:10.0.0.1")));
+    CHECK(!reach_allows_host(&r, SLICE("127.0.0.1")));
+    CHECK(reach_allows_host(NULL, SLICE("127.0.0.1")));
+    char longer[400];
+    memset(longer, '1', sizeof(longer));
+    CHECK(reach_allows_host(&r, slice_of(longer, sizeof(longer))));
 }
 
 TEST_NOFAULT(what_is_no_net) {

@@ -109,8 +109,8 @@ TEST_NOFAULT(the_signature_of_the_standard) {
 TEST_NOFAULT(urls) {
     const struct webhook_settings tls = { .http = false }, any = { .http = true };
     CHECK(webhook_refused(NULL, SLICE("https://a/")) != NULL);
-    static const char *const fine[] = { "https://a/", "https://a.example:8443/x?y=z@w", "HTTPS://[2001:db8::1]/",
-                                        "https://[2001:db8::1]:65535?x", "https://a:1" };
+    static const char *const fine[] = { "https://a/", "https://a.example:8443/x?y=z@w", "HTTPS://[2606:4700::1111]/",
+                                        "https://[2606:4700::1111]:65535?x", "https://a:1" };
     static const char *const wrong[] = { "", "https://", "https:///x", "ftp://a/", "//a/", "a", "https://u:p@a/",
                                          "https://a/ b", "https://a/\xc3\xa4", "https://a/#x", "https://a/\r\nx: y",
                                          "https://?x", "http://a/", "https://a:0/", "https://a:65536/", "https://a:99999",

@@ -1,6 +1,6 @@
 /* reach.h -- which addresses may be called when the URL is somebody else's word. See reach.c. */
-#ifndef PERILUNE_UPSTREAM_REACH_H
-#define PERILUNE_UPSTREAM_REACH_H
+#ifndef PERILUNE_BASE_REACH_H
+#define PERILUNE_BASE_REACH_H
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -28,6 +28,9 @@ bool reach_add(struct reach *r, struct slice net);
 bool reach_read(const struct sockaddr *a, unsigned char out[16]);
 /* NULL: there is no rule, everything may be called. */
 bool reach_allows(const struct reach *r, const struct sockaddr *a);
+/* The host of a URL, an IPv6 address without its brackets: may it be called, as far as it can be told without a
+ * resolver?  A name may; what it stands for is looked at when it is called. */
+bool reach_allows_host(const struct reach *r, struct slice host);
 bool reach_is_same(const struct reach *a, const struct reach *b); /* either may be NULL */
 
 #endif

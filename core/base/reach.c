@@ -8,14 +8,18 @@
  * because whoever owns it decides what it resolves to, and may decide anew between a check and a call.  So the address
  * that is about to be connected to is looked at, each time.
  *
+ * Only who writes an address instead of a name can be told at once (reach_allows_host), and an address can be written
+ * in more ways than one ("10.1", "0x0a000001", "167772161"): all those that the resolver takes are read by it.
+ *
  * What is not public is in the registries of special addresses (RFC 6890, RFC 5735, and IANA's lists that go on from
  * them).  An IPv4 address can hide in an IPv6 one in four ways (mapped, compatible, NAT64, 6to4, Teredo is refused as a
  * whole), and is judged as the IPv4 address that it is.
  *
  * Any thread. */
-#include "upstream/reach.h"
+#include "base/reach.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -127,6 +131,19 @@ bool reach_allows(const struct reach *r, const struct sockaddr *a) {
     for (unsigned i = 0; i < r->count; i++)
         if (is_in(&r->nets[i], address)) return true;
     return is_public_v6(address);
+}
+
+bool reach_allows_host(const struct reach *r, struct slice host) {
+    static const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *all = NULL;
+    char text[256];
+    bool allowed = true;
+    if (host.len >= sizeof(text)) return true; /* no address is that long */
+    slice_copy(text, sizeof(text), host);
+    if (getaddrinfo(text, NULL, &hints, &all) != 0) return true;
+    for (const struct addrinfo *a = all; a != NULL && allowed; a = a->ai_next) allowed = reach_allows(r, a->ai_addr);
+    freeaddrinfo(all);
+    return allowed;
 }
 
 bool reach_is_same(const struct reach *a, const struct reach *b) {
