@@ -142,10 +142,20 @@ static int check_place(const char *file, char *err, size_t errlen) {
     return PERILUNE_ERR_CONFIG;
 }
 
+/* A server starts without it, as without a broker, and answers 503 until it is there: who checks wants to hear of that
+ * before. */
+static int check_redis(const struct job_settings *s, bool connect, char *err, size_t errlen) {
+    char why[700];
+    int rc = s->redis != NULL && connect ? jobs_redis_check(s->redis, why, sizeof(why)) : 0;
+    if (rc != 0) snprintf(err, errlen, "jobs.redis: %s", why);
+    return rc;
+}
+
 int job_keeper_check(const struct config *c, bool connect, char *err, size_t errlen) {
     if (c->jobs == NULL) return 0;
     int rc = check_place(c->jobs->file, err, errlen);
     if (rc == 0) rc = make_folder(c->jobs->files.folder, false, err, errlen);
+    if (rc == 0) rc = check_redis(c->jobs, connect, err, errlen);
     return rc != 0 ? rc : check_broker(c->jobs, connect, err, errlen);
 }
 

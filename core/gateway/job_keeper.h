@@ -13,8 +13,8 @@ struct worker;
  * Returns 0, or err gets a sentence. */
 int  job_keeper_open(struct perilune *g, const struct config *c, struct jobs_store **out, struct jobs_store **guests,
                      char *err, size_t errlen);
-/* The same for who only wants to know whether it could be: makes no file.  connect: the message broker is asked, too.
- * */
+/* The same for who only wants to know whether it could be: makes no file.  connect: what is on another machine is
+ * asked, too: a Redis, a message broker. */
 int  job_keeper_check(const struct config *c, bool connect, char *err, size_t errlen);
 /* It is the configuration now; opened: by job_keeper_open(). */
 void job_keeper_apply(struct perilune *g, struct jobs_store *opened, struct jobs_store *guests);

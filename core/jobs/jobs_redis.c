@@ -33,6 +33,7 @@
 #include "jobs/job_id.h"
 #include "jobs/jobs_redis_words.h"
 #include "store/redis.h"
+#include "store/redis_check.h"
 
 #define MAX_ANSWER (96u << 20) /* a job's question and its result, and what TAKE gathers */
 #define PER_TIME   100         /* jobs that time changes in one call */
@@ -558,6 +559,19 @@ static bool copy_place(struct redis_store *s, const struct jobs_redis_place *at)
     s->place.name = "jobs.redis";
     s->place.without = "jobs are neither taken nor begun without it";
     return true;
+}
+
+int jobs_redis_check(const struct jobs_redis_place *at, char *why, size_t size) {
+    char hello[160], what[400];
+    snprintf(hello, sizeof(hello), "%.128shello", at->prefix);
+    int rc = redis_check(&(struct redis_options){ .host = at->host, .port = at->port, .path = at->path, .tls = at->tls,
+                                                  .ca = at->ca, .user = at->user, .password = at->password,
+                                                  .db = at->db, .hello = hello, .name = "jobs.redis" },
+                         what, sizeof(what));
+    if (rc == PERILUNE_ERR_NOMEM) snprintf(why, size, "out of memory");
+    else if (rc != 0 && at->host != NULL) snprintf(why, size, "%s:%u cannot be asked: %s", at->host, at->port, what);
+    else if (rc != 0) snprintf(why, size, "unix:%s cannot be asked: %s", at->path, what);
+    return rc;
 }
 
 int jobs_redis_open(struct jobs_store **out, const struct jobs_redis_place *at, const struct jobs_settings *settings,

@@ -19,6 +19,9 @@ struct jobs_redis_place {
 /* l NULL: no limits.  0 or PERILUNE_ERR_NOMEM.  Whether a server is there is found out by the ends. */
 int  jobs_redis_open(struct jobs_store **out, const struct jobs_redis_place *at, const struct jobs_settings *s,
                      const struct jobs_limits *l);
+/* Connects, and waits for that.  0, PERILUNE_ERR_NOMEM, or PERILUNE_ERR_IO with a sentence in why: where, and what is
+ * wrong there. */
+int  jobs_redis_check(const struct jobs_redis_place *at, char *why, size_t size);
 /* Is it there, for this end?  On its loop. */
 bool jobs_redis_is_up(const struct jobs *j);
 

@@ -387,6 +387,7 @@ static void broken(struct redis *r, bool hopeless, const char *why) {
     struct loop *l = r->opt.loop;
     change(r, BROKEN);
     say(r, SAID_DOWN, why);
+    if (r->opt.broke != NULL) r->opt.broke(r->opt.ud, why);
     if (hopeless) r->pause_ms = PAUSE_MOST;
     /* Some earlier than others, or all workers would come at once. */
     uint64_t pause = r->pause_ms - (uint64_t)(rng_double(&l->rng) * (double)r->pause_ms / 4);

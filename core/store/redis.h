@@ -49,6 +49,8 @@ struct redis_options {
     /* It works, or does so no longer; NULL: nobody wants to know.  Called from inside of the connection: what is
      * asked from there is asked; redis_close() is not for there. */
     void        (*changed)(void *ud, bool up);
+    /* A try to connect failed, or a connection ended, and why; as `changed`.  NULL: nobody wants to know. */
+    void        (*broke)(void *ud, const char *why);
     void         *ud;
 };
 

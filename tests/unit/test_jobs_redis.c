@@ -33,6 +33,61 @@ TEST(what_is_said_twice_is_done_once) {
     }
 }
 
+/* A socket that takes connections and says nothing; -1: there is none. */
+static int mute(const char *path) {
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+    unlink(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 8) == 0;
+    if (!ok && fd >= 0) close(fd);
+    return ok ? fd : -1;
+}
+
+/* With the n-th allocation failing; 0: none.  Was it reached? */
+static bool check_with(long n, const struct jobs_redis_place *at, int *rc, char *why, size_t size) {
+    mem_fail_at(n, false);
+    why[0] = '\0';
+    *rc = jobs_redis_check(at, why, size);
+    bool reached = mem_fail_count() >= n;
+    mem_fail_at(0, false);
+    return n > 0 && reached;
+}
+
+TEST_NOFAULT(whether_it_can_be_asked) {
+    char why[700], path[64];
+    int rc;
+    struct jobs_redis_place at = { .path = "/nowhere/redis.sock", .prefix = "p:" };
+    check_with(0, &at, &rc, why, sizeof(why));
+    CHECK_INT(rc, PERILUNE_ERR_IO);
+    CHECK(strstr(why, "unix:/nowhere/redis.sock cannot be asked: ") == why);
+    snprintf(path, sizeof(path), "/tmp/perilune-mute-%d", (int)getpid());
+    int fd = mute(path);
+    CHECK(fd >= 0);
+    at.path = path;
+    check_with(0, &at, &rc, why, sizeof(why));
+    close(fd);
+    unlink(path);
+    CHECK_INT(rc, PERILUNE_ERR_IO);
+    CHECK(strstr(why, "does not answer the greeting") != NULL);
+    WITH_REDIS {
+        at.path = redis_world_socket();
+        check_with(0, &at, &rc, why, sizeof(why));
+        CHECK_INT(rc, 0);
+        at.password = "wrong";
+        check_with(0, &at, &rc, why, sizeof(why));
+        CHECK_INT(rc, PERILUNE_ERR_IO);
+        CHECK(strstr(why, "check user, password") != NULL);
+        at.password = NULL;
+        bool reached = true;
+        for (long n = 1; reached; n++) { /* it ends, and says which of the two it is */
+            reached = check_with(n, &at, &rc, why, sizeof(why));
+            CHECK(rc == 0 || why[0] != '\0');
+        }
+        CHECK_INT(rc, 0);
+    }
+}
+
 static void unheard(struct jobs_op *op, const struct jobs_answer *a) {
     (void)op;
     (void)a;
