@@ -5,9 +5,11 @@
  *        |                                 +-- none --> call --------------+
  *        +------------ sink <----------------------------------------------+
  *
- *     NEW --begin--> WAITING --admitted--> ASKING --response--> ANSWERING --> OVER (freed)
- *                       +--------- refused, failed, gone: from any state ------^
+ *     NEW --begin--> READING --body--> WAITING --admitted--> ASKING --response--> ANSWERING --> OVER (freed)
+ *                       +------------- refused, failed, gone: from any state ------------------^
  *                                    (by way of FAILING, when a policy took too much)
+ *
+ * A small body is read in the turn in which it came, a large one in a thread (reading.c).
  *
  * It knows neither HTTP nor how an answer is written: whoever asks embeds it, gives a
  * sink, and hears HEAD, the content, and END; or, at any point, ERROR.  http_exchange.c
@@ -25,6 +27,7 @@
 #include "gateway/access_log.h"
 #include "gateway/model_list.h"
 #include "gateway/program.h"
+#include "gateway/reading.h"
 #include "gateway/registry.h"
 #include "gateway/served.h"
 #include "http/coding.h"
@@ -186,6 +189,7 @@ static void finish(struct exchange *x, bool aborted) {
     x->state = EXCHANGE_OVER;
     account(x, aborted);
     timer_stop(x->w->loop, &x->deadline);
+    reading_leave(x->reading);
     if (x->task != NULL) {
         task_cancel(x->task);
         x->task = NULL;
@@ -600,20 +604,6 @@ static bool choose_route(struct exchange *x, bool *wrong_method) {
     return true;
 }
 
-/* Takes gzip and the like off the body.  Returns false after having failed x. */
-static bool decode_body(struct exchange *x, struct buf *bytes) {
-    const char *why;
-    int status = coding_decode_body(x->req->headers, &x->req->header_count, bytes, x->gen->config->http.body, &why);
-    if (status == 0) return true;
-    struct failure f;
-    failure_init(&f);
-    failure_set(&f, status == 413 ? FAILURE_TOO_LARGE : status == 503 ? FAILURE_NO_MEMORY : FAILURE_INVALID_REQUEST,
-                "%s", why);
-    f.status = status;
-    fail(x, &f);
-    return false;
-}
-
 /* Does somebody here look into a body that is passed on: a policy, or who chooses by model? */
 static bool is_read(const struct exchange *x) {
     const struct config *c = x->gen->config;
@@ -621,34 +611,42 @@ static bool is_read(const struct exchange *x) {
     return by_model || (x->route != NULL && x->gen->chains[x->route - c->routes].ref != 0);
 }
 
-/* Parses the body, or keeps it as it is.  Returns false after having failed x. */
-static bool take_body(struct exchange *x, struct buf *bytes) {
-    struct failure f;
-    failure_init(&f);
-    if (x->dialect != NULL) {
-        if (!decode_body(x, bytes)) return false;
-        if (body_new(&x->req->body, bytes, x->dialect, &f) != 0) {
-            fail(x, &f);
-            return false;
-        }
-        x->stream = x->req->body->chat.stream && x->ops->admitted == NULL;
-    } else if (buf_len(bytes) > 0) {
-        const char *why;
-        struct request *r = x->req;
-        if (is_read(x)) /* when it can be; it goes on in any case */
-            coding_decode_body(r->headers, &r->header_count, bytes, x->gen->config->http.body, &why);
-        x->req->raw = blob_take(bytes);
-        if (x->req->raw == NULL) {
-            exchange_fail(x, FAILURE_NO_MEMORY, "out of memory");
-            return false;
-        }
-        /* JSON can say which model; what is none goes on as it is. */
-        struct failure ignored;
-        failure_init(&ignored);
-        if (body_from(&x->req->body, x->req->raw, NULL, &ignored) == 0) blob_ref(x->req->raw);
-        failure_deinit(&ignored);
+/* What was asked is known. */
+static void take_question(struct exchange *x, struct question *q) {
+    struct request *r = x->req;
+    if (failure_is_set(&q->failure)) {
+        fail(x, &q->failure);
+        return;
     }
-    return true;
+    if (q->decoded || x->dialect != NULL) coding_forget(r->headers, &r->header_count);
+    r->body = q->body;
+    r->raw = q->raw;
+    q->body = NULL;
+    q->raw = NULL;
+    x->stream = x->dialect != NULL && r->body->chat.stream && x->ops->admitted == NULL;
+    if (x->stream) stats_add(&x->w->metrics.streams, 1);
+    x->ops->understood(x);
+    admit(x);
+}
+
+static void on_question(void *ud, struct question *q) {
+    struct exchange *x = ud;
+    x->reading = NULL;
+    take_question(x, q); /* may free x */
+}
+
+/* Reads the body: a large one not in this turn. */
+static void read_body(struct exchange *x, struct buf *bytes) {
+    struct request *r = x->req;
+    struct question q;
+    question_init(&q, bytes, x->dialect);
+    q.limit = x->gen->config->http.body;
+    /* What is passed on, and nobody here looks into, stays as it came. */
+    if (x->dialect != NULL || is_read(x)) q.coding = coding_of_body(r->headers, r->header_count);
+    x->state = EXCHANGE_READING;
+    x->reading = reading_begin(x->w->loop, &q, on_question, x);
+    if (x->reading == NULL) take_question(x, &q); /* may free x */
+    question_deinit(&q);
 }
 
 /* Was the job taken on where it is to run, or is nobody asked there?  A route may be chosen by a header that is not
@@ -697,12 +695,9 @@ static void begin(struct exchange *x, struct buf *body, uint64_t timeout_ms) {
         exchange_fail(x, FAILURE_METHOD, "this method is not allowed here; the header Allow says which one is");
         return;
     }
-    if (!take_body(x, body)) return;
     /* Upstream calls have the same deadline and come first with a better message. */
     if (timeout_ms) timer_start(x->w->loop, &x->deadline, timeout_ms + 5, deadline_due);
-    if (x->stream) stats_add(&x->w->metrics.streams, 1);
-    x->ops->understood(x);
-    admit(x);
+    read_body(x, body); /* may free x */
 }
 
 void exchange_begin(struct exchange *x, struct buf *body) {
@@ -809,7 +804,8 @@ void exchange_resume(struct exchange *x) {
 void exchange_describe(const struct list *link, uint64_t now_us, struct buf *out) {
     const struct exchange *x = container_of((struct list *)(uintptr_t)link, struct exchange, link);
     const struct task *t = x->task;
-    const char *waits = t == NULL ? (x->state == EXCHANGE_ANSWERING ? "sending" : "upstream")
+    const char *waits = x->state == EXCHANGE_READING     ? "its body, which is being read"
+                        : t == NULL ? (x->state == EXCHANGE_ANSWERING ? "sending" : "upstream")
                         : t->op ? t->op->name : "a slice of time";
     buf_puts(out, "{\"id\":");
     json_write_string(out, slice_str(x->req->id));

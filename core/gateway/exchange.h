@@ -7,6 +7,7 @@
 
 enum exchange_state {
     EXCHANGE_NEW,       /* being filled by who asks */
+    EXCHANGE_READING,   /* the body is being parsed, not on this thread */
     EXCHANGE_WAITING,   /* for admission */
     EXCHANGE_ASKING,    /* policies run, or an upstream was asked and is silent */
     EXCHANGE_ANSWERING, /* events go to the client */
@@ -35,6 +36,7 @@ struct exchange {
     struct generation     *gen;
     struct request        *req;
     const struct route    *route;    /* NULL: none was needed */
+    struct reading        *reading;  /* of the body; NULL: none, or no longer */
     struct task           *task;
     struct response       *res;
     struct timer           deadline; /* of the request; while FAILING, of the failure */

@@ -244,7 +244,7 @@ int coding_decode(enum coding c, struct slice in, size_t limit, struct buf *out)
 }
 
 /* Of all lines; there is no one who packs a body twice. */
-static enum coding coding_of_body(const struct http_header *headers, unsigned count) {
+enum coding coding_of_body(const struct http_header *headers, unsigned count) {
     enum coding coding = CODING_NONE;
     for (unsigned i = 0; i < count; i++) {
         if (!slice_eq_nocase(headers[i].name, SLICE("content-encoding"))) continue;
@@ -254,10 +254,10 @@ static enum coding coding_of_body(const struct http_header *headers, unsigned co
     return coding;
 }
 
-static void drop_headers(struct http_header *headers, unsigned *count, struct slice name) {
+void coding_forget(struct http_header *headers, unsigned *count) {
     unsigned kept = 0;
     for (unsigned i = 0; i < *count; i++)
-        if (!slice_eq_nocase(headers[i].name, name)) headers[kept++] = headers[i];
+        if (!slice_eq_nocase(headers[i].name, SLICE("content-encoding"))) headers[kept++] = headers[i];
     *count = kept;
 }
 
@@ -270,24 +270,21 @@ static int decoding_failed(int err, const char **why) {
     return 400;
 }
 
-int coding_decode_body(struct http_header *headers, unsigned *count, struct buf *body, size_t limit, const char **why) {
-    enum coding coding = buf_len(body) > 0 ? coding_of_body(headers, *count) : CODING_NONE;
-    if (coding == CODING_UNKNOWN) {
+int coding_take_off(enum coding c, struct buf *body, size_t limit, const char **why) {
+    if (buf_len(body) == 0 || c == CODING_NONE) return 0;
+    if (c == CODING_UNKNOWN) {
         *why = "this content-encoding cannot be read here; one of " CODINGS_KNOWN " can";
         return 415;
     }
-    if (coding != CODING_NONE) {
-        struct buf plain;
-        buf_init(&plain, 0);
-        int rc = coding_decode(coding, buf_get(body), limit, &plain);
-        if (rc != 0) {
-            buf_deinit(&plain);
-            return decoding_failed(rc, why);
-        }
-        buf_deinit(body);
-        *body = plain;
+    struct buf plain;
+    buf_init(&plain, 0);
+    int rc = coding_decode(c, buf_get(body), limit, &plain);
+    if (rc != 0) {
+        buf_deinit(&plain);
+        return decoding_failed(rc, why);
     }
-    drop_headers(headers, count, SLICE("content-encoding"));
+    buf_deinit(body);
+    *body = plain;
     return 0;
 }
 

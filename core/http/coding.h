@@ -38,9 +38,13 @@ int  decoder_end(const struct decoder *d);
 /* A whole body at once. */
 int  coding_decode(enum coding c, struct slice in, size_t limit, struct buf *out);
 
-/* Takes the coding off a request's body, and its header away.  Returns 0, or the status of a reply
- * that says *why not: 400, 413, 415 or 503; then nothing has changed. */
-int  coding_decode_body(struct http_header *headers, unsigned *count, struct buf *body, size_t limit, const char **why);
+/* What the headers of a request say of its body. */
+enum coding coding_of_body(const struct http_header *headers, unsigned count);
+/* Takes it off the body.  Returns 0, or the status of a reply that says *why not: 400, 413, 415 or 503; then nothing
+ * has changed.  An empty body has none. */
+int  coding_take_off(enum coding c, struct buf *body, size_t limit, const char **why);
+/* And its header away. */
+void coding_forget(struct http_header *headers, unsigned *count);
 
 /* -- Encoding ------------------------------------------------------------------ */
 

@@ -45,7 +45,7 @@ local BELONGS = { -- prefix of a system header -> folders
 local THREADS = { -- name -> files that may use it; main.c and sim.c are programs of their own
   pthread_create = "core/sys/mailbox.c core/cli/main.c", uv_thread_create = "core/sim/sim.c",
   uv_async_init = "core/sim/sim.c core/upstream/names.c", uv_async_send = "core/sim/sim.c core/upstream/names.c",
-  uv_queue_work = "core/gateway/upload.c core/gateway/batch_work.c", -- file_commit() waits for the disk
+  uv_queue_work = "core/gateway/upload.c core/gateway/batch_work.c core/gateway/reading.c", -- file_commit() waits for the disk
   -- Types that lock inside, and gateway.c, which waits for answers of workers.
   pthread_mutex_lock = "core/sys/mailbox.c core/sys/door.c core/sys/log_thread.c core/store/shared.c core/store/values.c core/store/memo.c core/store/cache.c core/store/near.c core/store/known.c core/store/far.c core/store/flight.c core/store/tally.c core/store/captures.c core/jobs/jobs_end.c core/jobs/jobs_file.c core/jobs/jobs_memory.c core/jobs/jobs_redis.c core/sched/breaker.c core/sched/credits.c core/sched/gate.c core/sched/limit.c core/local/turn.c core/local/engines.c core/local/process.c core/local/process_keeper.c core/local/llama_library.c core/upstream/names.c core/tokens/calibration.c core/gateway/registry.c "
                        .. "core/jobs/courier.c core/jobs/broker_amqp.c core/jobs/amqp_library.c core/jobs/broker_kafka.c core/jobs/kafka_flights.c core/jobs/kafka_library.c "
