@@ -13,6 +13,11 @@
  * TAKEN and the policy stops waiting before the letter is opened: `abandoned`, and the letter gives the policy's share
  * back.  Answers of the policy's own thread need no letter: they go on at the end of this turn of the loop.
  *
+ * An answer of another thread, one at a time, costs some 10 us, most of it for waking that thread and being woken: the
+ * bell is an eventfd, without anything around it.  Looking for the answer for some microseconds before sleeping was
+ * tried with two bare threads, on two cores that others used, too: answers that came at once came no sooner, and for
+ * those that took 50 us it burned up to a half more CPU.
+ *
  * The program's frames are below us when it answers, so nothing here raises before its function has returned. */
 #include "bridge/host_call.h"
 
