@@ -14,8 +14,9 @@
  * back.  Answers of the policy's own thread need no letter: they go on at the end of this turn of the loop.
  *
  * An answer of another thread, one at a time, costs some 10 us, most of it for waking that thread and being woken: the
- * bell is an eventfd, without anything around it.  Looking for the answer for some microseconds before the loop sleeps
- * was tried: answers that come at once came no sooner, for those that take 50 us it burned up to a half more CPU.
+ * bell is an eventfd, without anything around it.  Looking for the answer for some microseconds before sleeping was
+ * tried with two bare threads, on two cores that others used, too: answers that came at once came no sooner, and for
+ * those that took 50 us it burned up to a half more CPU.
  *
  * The program's frames are below us when it answers, so nothing here raises before its function has returned. */
 #include "bridge/host_call.h"
