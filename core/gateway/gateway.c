@@ -161,11 +161,13 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
     if (ld->gens == NULL) return gateway_fail(g, PERILUNE_ERR_NOMEM, "out of memory");
     int rc = bundle_open_from(&ld->bundle, &g->host, path, false, g->errmsg, sizeof(g->errmsg));
     if (rc == 0) env.findings = &ld->bundle->findings;
+    thread_yield(); /* workers may share this core, here and below */
     if (rc == 0 && g->bundle != NULL) ld->bundle->models_before = models_ref(g->bundle->models);
     if (rc == 0)
         rc = generation_new(&ld->gens[0], g->workers, ld->bundle, &g->loop, g->stores, &json, g->errmsg,
                             sizeof(g->errmsg));
     if (rc == 0) ld->bundle->frozen = true;
+    thread_yield();
     char err[1024];
     if (rc == 0 && (rc = config_new(&ld->config, buf_get(&json), &env, err, sizeof(err))) != 0)
         gateway_fail(g, rc, "%s", err);
@@ -173,6 +175,7 @@ static int load_config(struct perilune *g, const char *path, struct loaded *ld) 
         (rc = tls_context_open(&ld->tls, ld->config->tls_cert, ld->config->tls_key, err, sizeof(err))) != 0)
         blame_key(g, ld, rc, path, SLICE("tls"), err);
     buf_deinit(&json);
+    thread_yield();
     return rc;
 }
 
