@@ -380,7 +380,7 @@ static void limits(const struct perilune *g, struct buf *out) {
             "Decisions without Redis, of a limit that machines share."),
         ROW(keys, "perilune_limit_keys", "gauge", "Keys that it knows."),
         ROW(forgotten, "perilune_limit_forgotten_total", "counter",
-            "Keys that were idle longest and made room for others."),
+            "Keys that were idle for long and made room for others."),
         ROW(held_requests, "perilune_limit_reserved_requests", "gauge",
             "Requests in flight that have reserved something."),
         ROW(held[LIMIT_TOKENS], "perilune_limit_reserved_tokens", "gauge", "Tokens that they have reserved."),

@@ -23,9 +23,12 @@
  * so that no first request is refused for its length, and never less than 1.  An answer that was longer than
  * foretold leaves a debt, which the next ones wait for.
  *
- * Bounded: the bytes of all keys.  The key that is idle longest goes first; when none is idle, there is no room for a
- * new one, and that is a refusal (LIMIT_FULL).  Whoever can make up keys can make others forgotten: a key belongs to
- * somebody who was identified.
+ * Bounded: the bytes of all keys, of all limits.  Who makes up keys would make the others forgotten, and give who is
+ * over a limit a new one.  So of the LOOKS keys that are idle longest the one goes that has used the least of its
+ * limits, which of a bucket that has filled up again is nothing; who has used half of one and is spared goes to the end
+ * of the line, and while all have, some more are looked at.  Made-up keys have used little each, and push out one
+ * another; where one request uses up a limit they have not, and the oldest goes.  When none is idle, there is no room
+ * for a new one, and that is a refusal (LIMIT_FULL).
  *
  * Invariants: an entry is idle exactly when nothing is held of it; bytes of a shard stay within its part of the
  * limit but for meters that a reload adds; meters of an entry only become more. */
@@ -44,6 +47,9 @@
 #define SLOTS_LEAST  64  /* of a table */
 #define BLOCK_BYTES  24  /* that an allocator takes besides, and the table's slot */
 #define COLD_OUT     1024
+#define LOOKS        8   /* at idle keys, to find one to forget */
+#define LOOKS_MOST   32  /* while there is none that has used less than ... */
+#define NOTABLE      0.5 /* of a limit */
 #define NEWS         0.2 /* weight of the latest answer */
 #define GROUP_MODELS 16
 
@@ -256,18 +262,50 @@ static void forget(struct shard *s, struct limit_entry *e) {
     entry_free(e);
 }
 
+/* The largest used / most of its meters. */
+static double share_of(const struct limit_entry *e, struct limit_clock now) {
+    double share = 0;
+    for EACH_METER(which, e->mask) {
+        struct meter m = *meter_of(e, which);
+        meter_refresh(&m, which, m.most, now);
+        if (m.used > 0 && m.most > 0) share = fmax(share, m.used / m.most);
+    }
+    return share;
+}
+
+/* Of those that are idle longest the one that loses least by it; there is one. */
+static struct limit_entry *least_of_idle(struct shard *s, struct limit_clock now) {
+    struct limit_entry *least = NULL;
+    struct list *at = s->idle.next, *next;
+    double of_least = INFINITY;
+    for (int i = 0; i < (of_least < NOTABLE ? LOOKS : LOOKS_MOST) && at != &s->idle && of_least > 0; i++, at = next) {
+        struct limit_entry *e = container_of(at, struct limit_entry, order), *loses = e;
+        double share = share_of(e, now), of_loser = share;
+        next = at->next;
+        if (share < of_least) {
+            loses = least;
+            of_loser = of_least;
+            least = e;
+            of_least = share;
+        }
+        if (loses == NULL || of_loser < NOTABLE) continue;
+        list_remove(&loses->order);
+        list_append(&s->idle, &loses->order);
+    }
+    return least;
+}
+
 /* Room for so many bytes more.  False: all that is there is in use. */
-static bool make_room(struct shard *s, size_t limit, size_t bytes) {
-    while (s->bytes + bytes > limit && !list_is_empty(&s->idle))
-        forget(s, container_of(s->idle.next, struct limit_entry, order));
+static bool make_room(struct shard *s, size_t limit, size_t bytes, struct limit_clock now) {
+    while (s->bytes + bytes > limit && !list_is_empty(&s->idle)) forget(s, least_of_idle(s, now));
     return s->bytes + bytes <= limit;
 }
 
 static int entry_new(struct shard *s, struct limit_group *g, uint64_t hash, struct slice key, uint32_t mask,
-                     struct limit_entry **out) {
+                     struct limit_clock now, struct limit_entry **out) {
     unsigned meters = (unsigned)__builtin_popcount(mask);
     size_t bytes = sizeof(**out) + key.len + meters * sizeof(struct meter) + 2 * BLOCK_BYTES;
-    if (!make_room(s, g->limits->shard_limit, bytes)) return PERILUNE_ERR_LIMITED;
+    if (!make_room(s, g->limits->shard_limit, bytes, now)) return PERILUNE_ERR_LIMITED;
     struct limit_entry *e = table_reserve(s) ? mem_zalloc(sizeof(*e) + key.len) : NULL;
     if (e == NULL) return PERILUNE_ERR_NOMEM;
     e->meters = mem_zalloc((meters + 1) * sizeof(struct meter));
@@ -315,7 +353,7 @@ static uint64_t hash_of(const struct limit_group *g, struct slice key) {
 static int visit(struct shard *s, struct limit_group *g, uint64_t hash, const struct limit_rule *rule, struct slice key,
                  struct limit_clock now, struct limit_entry **out) {
     struct limit_entry *e = find(s, g, hash, key);
-    int rc = e != NULL ? add_meters(s, e, rule->mask) : entry_new(s, g, hash, key, rule->mask, &e);
+    int rc = e != NULL ? add_meters(s, e, rule->mask) : entry_new(s, g, hash, key, rule->mask, now, &e);
     if (rc != 0) return rc;
     for EACH_METER(which, rule->mask) meter_refresh(meter_of(e, which), which, rule->most[which], now);
     if (e->holds == 0) {

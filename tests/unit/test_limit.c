@@ -234,6 +234,47 @@ TEST_NOFAULT(keys_by_the_million_take_bounded_memory) {
     limits_free(l);
 }
 
+/* Keys that somebody makes up: a bucket that fills up again, a day of which little is used. */
+TEST_NOFAULT(made_up_keys_give_nobody_a_new_limit) {
+    struct limits *l = limits_new(1 << 20);
+    struct try own = { .g = limits_group(l, SLICE("own")), .rule = rule_of(USD, 100) };
+    struct try minute = { .g = limits_group(l, SLICE("minute")), .rule = rule_of(RPM, 60) };
+    struct try day = { .g = limits_group(l, SLICE("day")), .rule = rule_of(RPD, 100) };
+    struct limit_ask ask = { .amount = { 0, 0, 80 }, .most_out = INFINITY };
+    char key[32];
+    for (int i = 0; i < 200; i++) {
+        snprintf(key, sizeof(key), "tenant %d", i);
+        CHECK_INT(take(&own, key, ask, at(0)), 0);
+        limits_settle(&own.hold, &(struct limit_use){ .usd = i % 2 ? 80 : 200, .out = -1 }, at(0));
+    }
+    for (int i = 0; i < 100000; i++) {
+        snprintf(key, sizeof(key), "made up %d", i);
+        CHECK_INT(pass(i % 2 ? &minute : &day, key, (uint64_t)i), 0);
+    }
+    CHECK(limits_bytes(l) <= 1 << 20);
+    CHECK_INT((int)stats_get(&limits_stats(l, 0)->forgotten), 0);
+    for (int i = 0; i < 200; i++) {
+        snprintf(key, sizeof(key), "tenant %d", i);
+        CHECK_INT(take(&own, key, ask, at(100000)), PERILUNE_ERR_LIMITED);
+    }
+    limits_free(l);
+}
+
+/* Nobody has less to lose than the others: the oldest go, and there is room. */
+TEST_NOFAULT(keys_that_are_all_over_their_limit_make_room_too) {
+    struct limits *l = limits_new(1 << 18);
+    struct try t = { .g = limits_group(l, SLICE("a")), .rule = rule_of(RPD, 1) };
+    char key[32];
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "key %d", i);
+        CHECK_INT(pass(&t, key, 0), 0);
+    }
+    CHECK(limits_bytes(l) <= 1 << 18);
+    CHECK_INT(pass(&t, "key 19999", 0), PERILUNE_ERR_LIMITED);
+    CHECK_INT(pass(&t, "key 0", 0), 0);
+    limits_free(l);
+}
+
 TEST_NOFAULT(when_all_keys_are_in_use_there_is_no_room) {
     struct limits *l = limits_new(64 << 10);
     struct try t = { .g = limits_group(l, SLICE("a")), .rule = rule_of(RPM, 1) };
