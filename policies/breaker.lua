@@ -9,7 +9,8 @@
 --
 -- What opens it: so many failures in a row, or that share of at least `calls` in 30 seconds; at once a 429 (as long as it
 -- says), an account without money (an hour), and a refused key.  What the client did wrong is no failure.  The
--- options replace those of upstreams.NAME.breaker for the requests that come by here.
+-- options replace those of upstreams.NAME.breaker for the requests that come by here; what is not given here is as it
+-- stands there.
 --
 ---@class BreakerOptions: perilune.BreakerSettings
 
@@ -17,8 +18,8 @@ local breaker = require "perilune.breaker"
 local config = require "perilune.config"
 
 return function(given)
-  local options = config.options(breaker.settings, given, "breaker")
-  if options.open > options.max_open then error("policy 'breaker': option 'open' must not be above 'max_open'", 0) end
+  local options = config.options(breaker.replacing, given, "breaker")
+  if (options.open or 0) > (options.max_open or math.huge) then error("policy 'breaker': option 'open' must not be above 'max_open'", 0) end
   return function(req, next)
     breaker.guard(req, options)
     return next(req)

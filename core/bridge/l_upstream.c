@@ -119,16 +119,18 @@ int l_rests(lua_State *L) {
 
 /* -- Guarded calls --------------------------------------------------------------------- */
 
+/* 0: it is not there. */
 static double number_at(lua_State *L, const char *key, double least) {
     lua_getfield(L, 2, key);
+    bool there = !lua_isnil(L, -1);
     double v = lua_tonumber(L, -1);
     lua_pop(L, 1);
-    if (!(v >= least && v < 1e9)) luaL_error(L, "guard_calls: '%s' is out of range", key);
+    if (there && !(v >= least && v < 1e9)) luaL_error(L, "guard_calls: '%s' is out of range", key);
     return v;
 }
 
-/* core.guard_calls(req, settings): its calls are refused where the breaker is open, by these settings; durations are
- * seconds.  nil: not any more */
+/* core.guard_calls(req, settings): its calls are refused where the breaker is open, by these settings, and by those of
+ * the upstream where one is not there; durations are seconds.  nil: not any more */
 int l_guard_calls(lua_State *L) {
     lua_settop(L, 2);
     struct request *r = request_check(L, 1);

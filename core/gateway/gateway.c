@@ -276,6 +276,8 @@ static int load_all(struct perilune *g, const char *path) {
     struct slice doubts = buf_get(&ld.bundle->doubts);
     log_lines(&g->log, PERILUNE_LOG_WARN, doubts.ptr, doubts.len);
     atomic_store(&g->log.level, g->config->log_level);
+    for (unsigned i = 0; i < g->config->target_count; i++)
+        if (g->config->targets[i].pool == NULL) registry_meet(&g->config->targets[i], loop_now(&g->loop));
     cache_keeper_apply(g);
     job_keeper_apply(g, ld.jobs, ld.guests);
     for (unsigned i = 0; i < g->worker_count; i++) gateway_ask(&g->workers[i], install, ld.gens[i]);

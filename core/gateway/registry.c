@@ -2,13 +2,19 @@
  *
  * Entries outlive configurations, so that counters go on over a reload and a call
  * of an old generation has somewhere to count.  Names are the operator's, so there
- * are few. */
+ * are few.
+ *
+ * How an upstream fares goes on, too, unless a reload puts another server or account behind its name: nothing that is
+ * known holds of that, and a new key would rest for the hour that the old one had earned.  Of an account that has run
+ * out or was refused a reload may mean that somebody has seen to it: it is asked again. */
 #include "gateway/registry.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "include/perilune.h"
 
 int registry_init(struct registry *r) {
@@ -64,4 +70,29 @@ struct target_pool_state *registry_pool(struct registry *r, const char *name, bo
     if (p != NULL && affinity && p->affinity == NULL && (p->affinity = affinity_new()) == NULL) p = NULL;
     pthread_mutex_unlock(&r->lock);
     return p;
+}
+
+/* -- Who it is ------------------------------------------------------------------------------ */
+
+static uint64_t put(uint64_t h, const char *s) { return hash_fnv_field(h, s != NULL ? slice_str(s) : SLICE("\xfe")); }
+
+/* Never 0. */
+static uint64_t who_is(const struct target *t) {
+    uint64_t h = HASH_FNV_START;
+    for (unsigned i = 0; i < t->url_count; i++) h = put(h, t->urls[i]);
+    h = put(put(put(put(h, t->key), t->proxy), t->ca), t->insecure ? "insecure" : "");
+    for (unsigned i = 0; i < t->header_count; i++) h = put(h, t->headers[i]);
+    return put(h, t->engine_model) | 1;
+}
+
+void registry_meet(const struct target *t, uint64_t now) {
+    struct target_health *h = t->health;
+    uint64_t who = who_is(t), was = atomic_exchange(&h->who, who);
+    if (was == 0) return;
+    if (was == who) {
+        breaker_doubt_account(&h->breaker, now);
+        return;
+    }
+    breaker_forget(&h->breaker, now);
+    for (int i = 0; i < TARGET_URLS; i++) atomic_store(&h->down_until_ms[i], 0);
 }

@@ -28,4 +28,8 @@ struct registry_entry *registry_get(struct registry *r, const char *name);
 /* The same of a pool's name; affinity: it remembers beginnings of prompts. */
 struct target_pool_state *registry_pool(struct registry *r, const char *name, bool affinity);
 
+/* A configuration is in use from here on, with this target, which is no pool.  What is known of its name is forgotten
+ * when that is another server or account now; now: loop_now(). */
+void registry_meet(const struct target *t, uint64_t now);
+
 #endif

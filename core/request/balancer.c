@@ -39,7 +39,9 @@ struct sight {
 };
 
 struct breaker_settings balancer_settings(const struct request *r, const struct target *t) {
-    return r->breaker ? *r->breaker : t->breaker;
+    struct breaker_settings s = t->breaker;
+    if (r->breaker != NULL) breaker_settings_replace(&s, r->breaker);
+    return s;
 }
 
 static struct call_pool *member_at(const struct services *v, const struct target_pool *p, unsigned i) {

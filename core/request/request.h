@@ -84,7 +84,8 @@ struct request {
     unsigned      asked_count; /* requests that were asked for it, */
     struct list   asks;       /* struct ask: those of them that are not over, */
     struct spent *spent;      /* and what the others used; in the arena */
-    const struct breaker_settings *breaker; /* its calls are refused where a breaker is open by these; NULL: none is */
+    const struct breaker_settings *breaker; /* its calls are refused where a breaker is open: by these
+                                              * settings, and the upstream's where one is 0; NULL: none is */
     uint64_t      sample;     /* which of several answers to one question it wants, counted from 1 (and that of the one
                                  that asks, mixed in): they share no cached answer, nor one under way.  0: any */
     bool          coalesces;  /* its calls may share an answer with those of others, */

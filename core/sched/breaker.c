@@ -55,6 +55,18 @@ const char *breaker_state_name(enum breaker_state s) {
     return names[s];
 }
 
+void breaker_settings_replace(struct breaker_settings *s, const struct breaker_settings *given) {
+    if (given->failures > 0) s->failures = given->failures;
+    if (given->calls > 0) s->calls = given->calls;
+    if (given->share > 0) s->share = given->share;
+    if (given->probes > 0) s->probes = given->probes;
+    if (given->open_ms > 0) s->open_ms = given->open_ms;
+    if (given->max_open_ms > 0) s->max_open_ms = given->max_open_ms;
+    if (s->max_open_ms >= s->open_ms) return;
+    if (given->max_open_ms > 0) s->open_ms = s->max_open_ms;
+    else s->max_open_ms = s->open_ms;
+}
+
 int breaker_init(struct breaker *b, uint64_t seed) {
     memset(b, 0, sizeof(*b));
     rng_seed(&b->rng, seed);
@@ -301,6 +313,24 @@ void breaker_scouted(struct breaker *b, bool alive, uint64_t now) {
         atomic_store_explicit(&b->until_ms, now, memory_order_relaxed);
         b->scouted = true;
     }
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* -- Who it stands for ---------------------------------------------------------------------- */
+
+void breaker_forget(struct breaker *b, uint64_t now) {
+    pthread_mutex_lock(&b->lock);
+    enter(b, BREAKER_CLOSED, now);
+    note_why(b, BREAKER_NONE, NULL);
+    b->alarmed = false;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void breaker_doubt_account(struct breaker *b, uint64_t now) {
+    pthread_mutex_lock(&b->lock);
+    bool account = b->why == BREAKER_QUOTA || b->why == BREAKER_DENIED;
+    if (account && state_of(b) == BREAKER_OPEN && until(b, now) > now)
+        atomic_store_explicit(&b->until_ms, now, memory_order_relaxed);
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -33,6 +33,10 @@ struct breaker_settings {
 #define BREAKER_DEFAULTS \
     { .failures = 5, .calls = 10, .share = 0.5, .probes = 2, .open_ms = 5000, .max_open_ms = 120000 }
 
+/* What is given (not 0) takes the place of what s has.  When open_ms were above max_open_ms then, the given one is
+ * both. */
+void breaker_settings_replace(struct breaker_settings *s, const struct breaker_settings *given);
+
 #define BREAKER_SLOTS 10
 
 struct breaker {
@@ -96,6 +100,11 @@ uint64_t breaker_refuses(const struct breaker *b, uint64_t now);
  * what it found. */
 bool breaker_wants_scout(struct breaker *b, uint64_t now);
 void breaker_scouted(struct breaker *b, bool alive, uint64_t now);
+
+/* Another one stands behind it now: as new, and what is under way says nothing of it. */
+void breaker_forget(struct breaker *b, uint64_t now);
+/* Somebody may have seen to the account: open for that, probes may go at once. */
+void breaker_doubt_account(struct breaker *b, uint64_t now);
 
 void breaker_look(struct breaker *b, uint64_t now, struct breaker_view *out);
 

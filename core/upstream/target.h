@@ -41,6 +41,7 @@ struct target_health {
     atomic_uint           next_url;
     atomic_uint_least64_t continued; /* answers that broke off and whose rest was asked for */
     atomic_uint_least64_t refused_until_ms; /* what a call may leave out (call_optional) is left out; loop clock */
+    atomic_uint_least64_t who;      /* a hash of where it is and by which account it is asked; 0: not known yet */
     struct breaker        breaker;
     struct latency        first, all; /* of answers to chats: of streams to the first event, of others to the end */
     uint16_t              number;     /* among all names, from 1 on */

@@ -23,9 +23,15 @@ M.settings = {
   probes = { type = "integer", default = 2, min = 1, max = 100 },
 }
 
+--- The same for who replaces them: what is not given is as the upstream has it.
+M.replacing = {}
+for key, setting in pairs(M.settings) do
+  M.replacing[key] = { type = setting.type, min = setting.min, max = setting.max }
+end
+
 --- From here on calls of this request fail with upstream_unavailable where a breaker is open.
 ---@param req perilune.Request
----@param settings perilune.BreakerSettings  all of them
+---@param settings perilune.BreakerSettings  what is not there is as the upstream has it
 function M.guard(req, settings) require("perilune.host").guard(req, settings) end
 
 --- Does the upstream (or all of a pool) rest?  Then the seconds until it may be asked.  It is looked for meanwhile.

@@ -1804,11 +1804,12 @@ function retry.pause(tries, options, err, random) end
 
 ---@class perilune.breaker
 ---@field settings table<string, perilune.Spec>  the options of a policy that takes them, for config.options()
+---@field replacing table<string, perilune.Spec>  the same without defaults: what is not given is as the upstream has it
 local breaker = {}
 
 --- From here on calls of this request to an upstream that rests fail with upstream_unavailable, by these settings.
 ---@param req perilune.Request
----@param settings perilune.BreakerSettings  all of them; one that is out of range throws
+---@param settings perilune.BreakerSettings  what is not there is as the upstream has it; one that is out of range throws
 function breaker.guard(req, settings) end
 
 --- Does the upstream rest, or all members of the pool?  For who would call it: it is looked for meanwhile, with GET
