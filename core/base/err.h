@@ -28,7 +28,7 @@
     XX(DRAINING,        "draining",              503, true,  "server_error")               \
     XX(CONNECT,         "upstream_unreachable",  502, true,  "upstream_error")             \
     XX(DNS,             "upstream_dns",          502, true,  "upstream_error")             \
-    XX(TLS,             "upstream_tls",          502, false, "upstream_error")             \
+    XX(TLS,             "upstream_tls",          502, true,  "upstream_error")             \
     XX(RESET,           "upstream_reset",        502, true,  "upstream_error")             \
     XX(MALFORMED,       "upstream_malformed",    502, true,  "upstream_error")             \
     XX(UPSTREAM,        "upstream_error",        502, true,  "upstream_error")             \
@@ -53,6 +53,7 @@ struct failure {
     enum failure_kind kind;
     int          status;      /* HTTP */
     bool         retryable;
+    bool         unsent;      /* an upstream has seen nothing of the request: there was no connection to it */
     uint32_t     retry_after_ms; /* 0: not said */
     char         code[48];    /* the kind's, or what a policy or upstream said */
     char         type[40];

@@ -241,7 +241,7 @@ static void start(struct source *s, struct sink *to) {
 
 /* Does sending it twice do the same as sending it once? */
 static bool is_safe(const struct attempt *a, const struct failure *f) {
-    if (f->kind == FAILURE_CONNECT || f->kind == FAILURE_DNS) return true; /* it was not sent */
+    if (f->unsent) return true;
     if (a->o.body != NULL && a->o.body->dialect != NULL) return true;
     return slice_eq(a->o.request->method, SLICE("GET")) || slice_eq(a->o.request->method, SLICE("HEAD"));
 }

@@ -241,6 +241,7 @@ static void timed_out(struct call *c, uint64_t now) {
     failure_init(&f);
     if (has_failed(c)) failure_from_status(c, &f);
     else failure_set(&f, kind, "the upstream %s", what);
+    f.unsent = c->dial != NULL;
     end_with(c, &f);
 }
 
@@ -665,6 +666,7 @@ void call_on_end(struct call *c, const struct call_end *end) {
     failure_init(&f);
     if (end->kind != FAILURE_NONE && !has_failed(c)) {
         failure_of_end(end, &f);
+        f.unsent = end->unsent;
     } else if (!is_good(c)) {
         failure_from_status(c, &f);
     } else if (c->decoder != NULL && decoder_end(c->decoder) != 0) {

@@ -57,8 +57,8 @@ static void stop(struct call *c) {
 
 static void end(struct call *c, enum failure_kind kind) {
     stop(c);
-    call_on_end(c, &(struct call_end){ .kind = kind, .why = "it was played so",
-                                       .unsent = kind == FAILURE_CONNECT || kind == FAILURE_DNS });
+    bool connected = kind != FAILURE_CONNECT && kind != FAILURE_DNS && kind != FAILURE_TLS;
+    call_on_end(c, &(struct call_end){ .kind = kind, .why = "it was played so", .unsent = !connected });
 }
 
 /* -- Playing ------------------------------------------------------------------------------- */

@@ -231,6 +231,12 @@ static enum failure_kind kind_of(CURLcode result) {
     }
 }
 
+/* No connection was made.  A timeout of libcurl's is one of connecting: all others are the call's own. */
+static bool is_of_connecting(const struct call *c, enum failure_kind kind) {
+    return kind == FAILURE_CONNECT || kind == FAILURE_DNS || kind == FAILURE_TLS ||
+           (kind == FAILURE_TIMEOUT && c->status == 0);
+}
+
 /* The proxy answered CONNECT, and not with 2xx: curl 7 calls that a failure to receive. */
 static bool tunnel_refused(CURL *easy, CURLcode result) {
     long code = 0;
@@ -264,8 +270,7 @@ void transfer_done(CURL *easy, CURLcode result) {
     if (c->status == 0 && result == CURLE_PARTIAL_FILE) result = CURLE_RECV_ERROR; /* HTTP/2: nothing came at all */
     struct call_end end = { .kind = kind_of(result), .why = curl_easy_strerror(result),
                             .detail = detail[0] ? detail : NULL };
-    end.unsent = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
-                 (result == CURLE_OPERATION_TIMEDOUT && c->status == 0);
+    end.unsent = is_of_connecting(c, end.kind);
     end.at_once = is_at_once(c);
     if (result == CURLE_OUT_OF_MEMORY && c->phase == CALL_HEAD && c->status != 0) {
         /* What curl says of a head over its limit. */

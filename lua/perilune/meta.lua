@@ -78,10 +78,10 @@
 ---     internal_error                            500
 ---     host_error                                500    a function of the program failed (host.NAME)
 ---     upstream_error  upstream_unreachable
----       upstream_dns  upstream_reset
+---       upstream_dns  upstream_tls  upstream_reset
 ---       upstream_malformed  upstream_truncated
 ---       upstream_stream_error                   502 R
----     upstream_tls  upstream_too_large          502
+---     upstream_too_large                        502
 ---     upstream_unavailable                      503 R  it rests, because it failed (policy `breaker`)
 ---     out_of_memory  draining                   503 R
 ---     timeout                                   504 R  a timeout of the upstream, or of the policy
