@@ -198,7 +198,7 @@ static const char *describe(const struct source *s, char *buf, size_t size) {
     return alive ? source_describe(a->res->source, buf, size) : "what a policy asked";
 }
 
-static const struct source_ops source_ops = { source_begin, resume, cancel_source, NULL, describe, NULL };
+static const struct source_ops source_ops = { source_begin, resume, cancel_source, NULL, describe, NULL, NULL };
 
 /* -- Waiting ---------------------------------------------------------------------------------- */
 

@@ -130,6 +130,7 @@ static void stop_source(struct response *r) {
     struct source *s = r->source;
     r->source = NULL;
     r->ended = true;
+    r->unsent = s != NULL && source_is_unsent(s);
     tell_spent(r);
     if (s != NULL) source_cancel(s);
 }
@@ -332,6 +333,7 @@ static void end(struct response *r, const struct event *ev) {
         keep_failure(r, ev->failure);
         if (r->failure) slice_copy(r->failure->upstream, sizeof(r->failure->upstream), slice_str(r->upstream));
         r->failed = true;
+        r->unsent = ev->failure->unsent;
     } else if (r->settled != NULL && r->usage.known) {
         r->settled(r, r->settled_ud);
     }

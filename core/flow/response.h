@@ -97,6 +97,7 @@ struct response {
     const struct response_user_ops *user_ops; /* NULL: nobody */
     void                *user;
     bool                 partial;  /* as END said */
+    bool                 unsent;   /* it ended before there was a connection to an upstream */
     bool                 accounted; /* what it cost is counted elsewhere, but for usage that says otherwise */
     bool                 headed, ended, failed, broken, wants_all, forgotten, in_event, has_length, counted_own,
                          leaves; /* nobody has it any more; its source is still on the stack */

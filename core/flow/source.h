@@ -7,6 +7,7 @@
 #ifndef PERILUNE_FLOW_SOURCE_H
 #define PERILUNE_FLOW_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "flow/flow.h"
@@ -32,6 +33,8 @@ struct source_ops {
     /* All that was wanted has come: silence from here on, as after cancel(), but the source may end in
      * order.  From inside of one of its events.  NULL: cancel() does. */
     void (*release)(struct source *s);
+    /* There is no connection to whom it asks, so nobody can want to be paid for it.  NULL: that is not known. */
+    bool (*is_unsent)(const struct source *s);
 };
 
 static inline void source_start(struct source *s, struct sink *to) { s->ops->start(s, to); }
@@ -43,6 +46,9 @@ static inline void source_release(struct source *s) {
 }
 static inline void source_mark(struct source *s) {
     if (s->ops->mark != NULL) s->ops->mark(s);
+}
+static inline bool source_is_unsent(const struct source *s) {
+    return s->ops->is_unsent != NULL && s->ops->is_unsent(s);
 }
 static inline const char *source_describe(const struct source *s, char *buf, size_t size) {
     return s->ops->describe(s, buf, size);

@@ -96,7 +96,7 @@ static const char *describe(const struct source *source, char *buf, size_t size)
 }
 
 struct source *file_source_new(struct loop *loop, int fd, uint64_t bytes) {
-    static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL };
+    static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL, NULL };
     struct file_source *f = mem_zalloc(sizeof(*f));
     if (f == NULL) {
         close(fd);

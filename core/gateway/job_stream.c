@@ -223,7 +223,7 @@ static const char *describe(const struct source *source, char *buf, size_t size)
 }
 
 struct source *job_stream_new(const struct job_stream_options *opt) {
-    static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL };
+    static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL, NULL };
     struct job_stream *s = mem_zalloc(sizeof(*s));
     if (s == NULL) return NULL;
     s->source.ops = &ops;

@@ -107,6 +107,11 @@ static const char *answer_describe(const struct source *s, char *buf, size_t siz
     return a->from ? source_describe(a->from, buf, size) : "";
 }
 
+static bool answer_is_unsent(const struct source *s) {
+    const struct answer *a = container_of((struct source *)(uintptr_t)s, struct answer, source);
+    return a->from != NULL && source_is_unsent(a->from);
+}
+
 /* -- Looking ------------------------------------------------------------------------ */
 
 static void fail_for_memory(struct answer *a) { failure_set(a->failure, FAILURE_NO_MEMORY, "out of memory"); }
@@ -528,7 +533,7 @@ static enum flow on_event(struct sink *k, const struct event *ev) {
 /* -- Making --------------------------------------------------------------------------------- */
 
 static const struct source_ops source_ops = { answer_start, answer_resume, answer_cancel, NULL, answer_describe,
-                                               NULL };
+                                               NULL, answer_is_unsent };
 
 struct source *answer_new(struct source *from, const struct answer_options *opt) {
     struct answer *a = mem_zalloc(sizeof(*a));

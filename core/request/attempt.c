@@ -368,7 +368,12 @@ static const char *describe(const struct source *s, char *buf, size_t size) {
     return a->from != NULL ? source_describe(a->from, buf, size) : "an upstream";
 }
 
-static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL };
+static bool is_unsent(const struct source *s) {
+    const struct attempt *a = container_of((struct source *)(uintptr_t)s, struct attempt, source);
+    return a->from != NULL && source_is_unsent(a->from);
+}
+
+static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL, is_unsent };
 
 struct source *attempt_new(const struct services *v, const struct outgoing *o, const struct outgoing_form *form) {
     struct attempt *a = mem_zalloc(sizeof(*a));

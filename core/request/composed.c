@@ -366,7 +366,7 @@ static const char *describe(const struct source *s, char *buf, size_t size) {
     return "what a policy writes";
 }
 
-static const struct source_ops source_ops = { start, resume, cancel, NULL, describe, NULL };
+static const struct source_ops source_ops = { start, resume, cancel, NULL, describe, NULL, NULL };
 
 struct source *composed_source(struct composed *c) { return &composed_ref(c)->source; }
 

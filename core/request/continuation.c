@@ -274,7 +274,7 @@ static const char *describe(const struct source *s, char *buf, size_t size) {
     return c->from != NULL ? source_describe(c->from, buf, size) : "an upstream";
 }
 
-static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL };
+static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL, NULL };
 
 /* How this upstream is told; of a pool, when all its members are told in the same way. */
 static enum prefill prefill_of(const struct services *v, const struct outgoing *o) {

@@ -112,7 +112,7 @@ static const char *hit_describe(const struct source *s, char *buf, size_t size) 
 }
 
 struct source *hit_new(struct cache_entry *e, const struct cached *c, const struct hit_options *opt) {
-    static const struct source_ops ops = { hit_start, hit_resume, hit_cancel, NULL, hit_describe, NULL };
+    static const struct source_ops ops = { hit_start, hit_resume, hit_cancel, NULL, hit_describe, NULL, NULL };
     struct hit *h = mem_zalloc(sizeof(*h));
     if (h == NULL) {
         cache_entry_put(e);

@@ -358,7 +358,7 @@ static const char *describe(const struct source *s, char *buf, size_t size) {
     return buf;
 }
 
-static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL };
+static const struct source_ops ops = { start, resume, cancel, NULL, describe, NULL, NULL };
 
 /* -- Making ------------------------------------------------------------------------------------------ */
 

@@ -240,7 +240,7 @@ bool recorder_suits(const struct response *r) {
 
 static struct recorder *make(struct response *r) {
     static const struct source_ops ops = { recorder_start, recorder_resume, recorder_cancel, NULL, recorder_describe,
-                                           NULL };
+                                           NULL, NULL };
     struct recorder *k = mem_zalloc(sizeof(*k));
     if (k == NULL) return NULL;
     *k = (struct recorder){ .source = { &ops }, .sink = { on_event }, .r = response_ref(r),

@@ -7,7 +7,8 @@
  *     ended without           the prompt as counted here, and what came (response_estimate); as reserved when that is
  *                             nothing.  The same when it said what cannot be: or it could make limits free
  *     out of a cache          nothing, but for the request itself
- *     cut, or left            what was delivered until then, or the prompt when that was all
+ *     cut, or left            what was delivered until then, or the prompt when that was all; nothing while there
+ *                             was no connection yet
  *     failed                  nothing, but for the request itself
  *     answers besides         the loser of a hedge, the half that was gone on with elsewhere, one that a policy read
  *                             and did not pass on, its own questions: what they used, too (spending.c)
@@ -153,7 +154,7 @@ static void add_delivered(struct limit_use *use, const struct reserved *v, const
     struct usage u = usage_here(&o->usage);
     bool gone = strcmp(o->code, "canceled") == 0 || strcmp(o->code, "deadline_exceeded") == 0;
     uint64_t came = res->upstream[0] != '\0' ? response_estimate(res) : 0;
-    if (response_cache_spares(response_cache_of(res))) return;
+    if (res->unsent || response_cache_spares(response_cache_of(res))) return;
     if (!u.known && o->ok && came > 0) u = (struct usage){ .known = true };
     if (!u.known && o->ok && res->upstream[0] != '\0') {
         use->tokens += v->amount[LIMIT_TOKENS];

@@ -176,7 +176,7 @@ static const char *describe_source(const struct source *s, char *buf, size_t siz
     return "an answer made here";
 }
 
-static const struct source_ops ops = { start, resume, cancel, NULL, describe_source, NULL };
+static const struct source_ops ops = { start, resume, cancel, NULL, describe_source, NULL, NULL };
 
 /* -- Making ------------------------------------------------------------------------------- */
 

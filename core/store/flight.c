@@ -737,7 +737,7 @@ void flights_leave(struct flights *all, struct loop *loop) {
 }
 
 struct source *flight_join(const struct flight_options *opt, bool *joined) {
-    static const struct source_ops ops = { seat_start, seat_resume, seat_cancel, NULL, seat_describe, NULL };
+    static const struct source_ops ops = { seat_start, seat_resume, seat_cancel, NULL, seat_describe, NULL, NULL };
     struct seat *s = mem_zalloc(sizeof(*s));
     *joined = false;
     if (s == NULL) {

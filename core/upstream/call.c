@@ -205,6 +205,11 @@ static uint64_t earlier(uint64_t at, uint64_t from, uint64_t wait_ms) {
  * timeouts.total says how long that may take. */
 static bool waits_for_head(const struct call *c) { return c->phase == CALL_HEAD && c->stream; }
 
+/* There is no connection yet. */
+static bool is_unsent(const struct call *c) {
+    return c->dial != NULL || (c->transfer != NULL && !c->sent && c->status == 0);
+}
+
 static uint64_t expires_at(const struct call *c) {
     uint64_t at = c->deadline_ms ? c->deadline_ms : UINT64_MAX;
     at = earlier(at, c->started_ms, c->timeouts.total_ms);
@@ -241,7 +246,7 @@ static void timed_out(struct call *c, uint64_t now) {
     failure_init(&f);
     if (has_failed(c)) failure_from_status(c, &f);
     else failure_set(&f, kind, "the upstream %s", what);
-    f.unsent = c->dial != NULL;
+    f.unsent = is_unsent(c);
     end_with(c, &f);
 }
 
@@ -765,8 +770,12 @@ static const char *call_describe(const struct source *s, char *buf, size_t size)
     return buf;
 }
 
+static bool call_is_unsent(const struct source *s) {
+    return is_unsent(container_of((struct source *)(uintptr_t)s, struct call, source));
+}
+
 static const struct source_ops source_ops = { call_start, call_resume, call_cancel, call_mark, call_describe,
-                                               call_release };
+                                               call_release, call_is_unsent };
 
 struct source *call_new(const struct call_options *opt) {
     struct call *c = call_with_text(opt);

@@ -174,7 +174,7 @@ static const char *bytes_describe(const struct source *s, char *buf, size_t size
     return "bytes";
 }
 
-static const struct source_ops bytes_ops = { bytes_start, bytes_resume, bytes_cancel, NULL, bytes_describe, NULL };
+static const struct source_ops bytes_ops = { bytes_start, bytes_resume, bytes_cancel, NULL, bytes_describe, NULL, NULL };
 
 /* -- The world: one Lua state for all inputs -------------------------------------------------- */
 

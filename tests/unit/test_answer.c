@@ -59,7 +59,7 @@ static void from_release(struct source *s) {
     r->released = true;
 }
 static void from_mark(struct source *s) { container_of(s, struct reader, from)->marks++; }
-static const struct source_ops from_ops = { from_start, from_resume, from_cancel, from_mark, NULL, from_release };
+static const struct source_ops from_ops = { from_start, from_resume, from_cancel, from_mark, NULL, from_release, NULL };
 
 /* As a source would: nothing after the end, nothing after cancel(). */
 static enum flow send(struct reader *r, const struct event *ev) {

@@ -97,7 +97,7 @@ static const char *part_describe(const struct source *s, char *b, size_t n) {
     (void)n;
     return "a part";
 }
-static const struct source_ops part_ops = { part_start, part_resume, part_cancel, NULL, part_describe, NULL };
+static const struct source_ops part_ops = { part_start, part_resume, part_cancel, NULL, part_describe, NULL, NULL };
 
 static enum flow play(struct part *p, const char *data) {
     char raw[600];

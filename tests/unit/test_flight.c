@@ -27,7 +27,7 @@ static const char *script_describe(const struct source *s, char *buf, size_t siz
     (void)size;
     return "script";
 }
-static const struct source_ops script_ops = { script_start, script_resume, script_cancel, NULL, script_describe, NULL };
+static const struct source_ops script_ops = { script_start, script_resume, script_cancel, NULL, script_describe, NULL, NULL };
 
 /* As each source it is silent before it is started, behind its end and when it was cancelled, which a flight without
  * memory does on its own. */

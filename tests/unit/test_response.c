@@ -50,7 +50,7 @@ static const char *source_says(const struct source *s, char *buf, size_t size) {
     (void)s; (void)buf; (void)size;
     return "a test";
 }
-static const struct source_ops source_ops = { source_starts, source_resumes, source_cancels, NULL, source_says, NULL };
+static const struct source_ops source_ops = { source_starts, source_resumes, source_cancels, NULL, source_says, NULL, NULL };
 
 /* What a consumer does that is done: it has nothing to do with r from here on. */
 static void let_go(struct play *p) {
