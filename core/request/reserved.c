@@ -7,8 +7,8 @@
  *     ended without           the prompt as counted here, and what came (response_estimate); as reserved when that is
  *                             nothing.  The same when it said what cannot be: or it could make limits free
  *     out of a cache          nothing, but for the request itself
- *     cut, or left            what was delivered until then, or the prompt when that was all; nothing while there was no
- *                             connection yet
+ *     cut, or left            what was delivered until then, or the prompt when that was all; nothing while there
+ *                             was no connection yet
  *     failed                  nothing, but for the request itself
  *     answers besides         the loser of a hedge, the half that was gone on with elsewhere, one that a policy read
  *                             and did not pass on, its own questions: what they used, too (spending.c)

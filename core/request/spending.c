@@ -6,7 +6,8 @@
  *
  * A client gets one answer, and upstreams want money for all that they began.  A call is noted when it ends or is
  * stopped: what its upstream said; else what came of it (response_estimate), and a prompt of unknown length.  A call
- * that failed before anything came costs nothing, and so does one that never got a connection.  Nor does one out of a cache, or one that another request pays.
+ * that failed before anything came, or never got a connection, costs nothing.  Nor does one out of a cache, or one that
+ * another request pays.
  *
  * Calls are numbered, so that a limit that is asked once more for the same request (a retry in front of it) counts each
  * of them once: those behind it from its own beginning to its next one (reserved.c). */
@@ -53,7 +54,8 @@ void spending_note(struct spending *s, const struct spending_row *row) {
 }
 
 static bool costs_nothing(const struct response *r, uint64_t came) {
-    return r->unsent || r->upstream[0] == '\0' || response_cache_spares(response_cache_of(r)) || (r->failed && came == 0);
+    if (r->unsent || r->upstream[0] == '\0') return true;
+    return response_cache_spares(response_cache_of(r)) || (r->failed && came == 0);
 }
 
 /* It has ended, or nobody wants it any more. */
