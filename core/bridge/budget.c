@@ -399,12 +399,23 @@ bool budget_attempt_end(struct state *s) {
     return over;
 }
 
-static bool is_loading_over(const struct state *s) {
-    return s->time.until_us != 0 && loop_hrtime_us() > s->time.until_us;
+void budget_loading(struct state *s, uint64_t us) {
+    s->time.until_us = loop_hrtime_us() + us;
+    s->time.until_cpu_us = thread_cpu_us() + us;
+}
+
+/* While a busy machine has the core for others it is no endless loop of ours: then as much time more as is left. */
+static bool is_loading_over(struct state *s) {
+    uint64_t now = loop_hrtime_us();
+    if (s->time.until_us == 0 || now <= s->time.until_us) return false;
+    uint64_t used = thread_cpu_us();
+    if (used > s->time.until_cpu_us) return true;
+    s->time.until_us = now + s->time.until_cpu_us - used;
+    return false;
 }
 
 /* Why loading must not go on, or NULL. */
-static const char *loading_verdict(const struct state *s) {
+static const char *loading_verdict(struct state *s) {
     bool full = s->memory.loading_full && s->memory.used > s->memory.loading_most; /* not collected meanwhile */
     if (full) return FULL_TEXT;
     return is_loading_over(s) ? BOOT_TEXT : NULL;
@@ -417,7 +428,7 @@ static int stop_loading(lua_State *L, struct state *s, const char *why) {
     s->memory.loading_full = false;
     if (s->time.over == NULL) {
         s->time.over = why;
-        s->time.until_us = loop_hrtime_us() + OVERTIME_US;
+        budget_loading(s, OVERTIME_US);
         if (s->memory.loading_most != 0) s->memory.loading_most = s->memory.used + OVERTIME_MEMORY;
     }
     if (!blame_line(L, &ar)) return luaL_error(L, "%s", s->time.over);

@@ -89,7 +89,9 @@ bool budget_must_rest(const struct state *s, const struct budget *b);
 /* The running request must not go on behind the instruction that runs; the first reason stays.  From anywhere, also
  * from the allocator. */
 void budget_condemn(struct state *s, const char *why);
-/* The same of files that are being loaded. */
+/* Files are being loaded from here on, and may take this much CPU time of this thread. */
+void budget_loading(struct state *s, uint64_t us);
+/* They must not go on, as a request that is condemned. */
 void budget_loading_full(struct state *s);
 
 /* Sets the hook that ends slices. [0, 0, -] */

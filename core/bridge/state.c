@@ -397,7 +397,7 @@ int state_new(struct state **out, struct loop *loop, struct log *log, struct sto
         return PERILUNE_ERR_NOMEM;
     }
     lua_gc(s->L, LUA_GCSETPAUSE, GC_PAUSE_LOADING);
-    s->time.until_us = loop_hrtime_us() + BOOT_US;
+    budget_loading(s, BOOT_US);
     s->memory.loading_most = LOADING_MEMORY;
     int rc = state_call(s, open_state, NULL, err, errlen);
     if (rc != 0) {

@@ -64,7 +64,8 @@ struct state_time {
     struct stretch      run;        /* what is charged at the moment, and to whom */
     uint64_t            mark_us;    /* the wall clock near the beginning of `run` */
     uint64_t            mark_cpu_us; /* and the thread's */
-    uint64_t            until_us;   /* while loading: when to give up; 0: never */
+    uint64_t            until_us;   /* while loading: when to ask the thread's clock whether to give up; 0: never */
+    uint64_t            until_cpu_us; /* and when to give up, on that */
     uint64_t            looked_us;  /* when the hook fired last, or the slice began */
     char                place[96];  /* "FILE:LINE:" where the last slice was over; LuaJIT does not know it afterwards */
     const char         *over;       /* why loading was ended; until_us was set for saying so */

@@ -277,6 +277,30 @@ TEST_NOFAULT(functions_of_finally_share_the_worker_s_time) {
     world_close(&w);
 }
 
+/* -- Loading ---------------------------------------------------------------------------------- */
+
+static int load_long(lua_State *L, void *ud) {
+    (void)ud;
+    CHECK_INT(luaL_loadstring(L, "for i = 1, 1e5 do end"), 0);
+    luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+/* A machine that is busy with others' work is no reason to refuse a configuration. */
+TEST_NOFAULT(loading_is_limited_in_its_own_time) {
+    struct world w;
+    char err[256];
+    world_open(&w);
+    w.state->time.until_us = loop_hrtime_us() - 1;
+    CHECK_INT(state_call(w.state, load_long, NULL, err, sizeof(err)), 0);
+    w.state->time.until_us = loop_hrtime_us() - 1;
+    w.state->time.until_cpu_us = cpu_us() - 1;
+    CHECK(state_call(w.state, load_long, NULL, err, sizeof(err)) != 0);
+    CHECK(strstr(err, "loading took longer") != NULL);
+    world_close(&w);
+}
+
 /* -- Errors from a deep stack ----------------------------------------------------------------- */
 
 #define DEEP "local function f(n) if n == 0 then error('x', 0) end return 1 + f(n - 1) end "
