@@ -16,6 +16,7 @@ local server = require "support.server"
 
 local ROUNDS = tonumber(arg[1] or "10")
 local SIGKILL = 9
+local LONG = 120 -- seconds, for what never comes: nothing here depends on how fast this machine is, unless it says so
 local failures = 0
 
 local function check(ok, text, ...)
@@ -26,7 +27,7 @@ end
 
 local CONFIG = [[
 jobs = { file = "jobs.db", lease = 1, backoff = 0.05, max_tries = 100, concurrency = 32%s },
-drain_timeout = 3,
+drain_timeout = 8,
 upstreams = { up = { sim = { ttft_ms = %d, itl_ms = 10, tokens = 8 } } },
 ]]
 
@@ -41,13 +42,13 @@ end
 local BODY = '{"model":"up","stream":true,"messages":[{"role":"user","content":"%d"}]}'
 
 local function submit(s, n)
-  local r = http.request(s.port, "POST", "/v1/async/chat/completions", {}, BODY:format(n), 2)
+  local r = http.request(s.port, "POST", "/v1/async/chat/completions", {}, BODY:format(n), LONG)
   if not r or r.status ~= 202 or not r.complete then return nil end
   return json.decode(r.body).id
 end
 
 local function get(s, id)
-  local r = http.request(s.port, "GET", "/v1/async/" .. id, {}, nil, 5)
+  local r = http.request(s.port, "GET", "/v1/async/" .. id, {}, nil, LONG)
   return r and r.status == 200 and json.decode(r.body) or nil
 end
 
@@ -72,7 +73,7 @@ end
 
 local function kill(s)
   s.proc:kill(SIGKILL)
-  s.proc:wait(5)
+  s.proc:wait(LONG)
 end
 
 -- -- killed -------------------------------------------------------------------------
@@ -81,13 +82,11 @@ local function killed()
   local ids, n = {}, 0
   math.randomseed(7)
   for _ = 1, ROUNDS do
-    local s = start(30)
-    local until_ = loop.now() + 0.05 + math.random() * 0.3
-    local going = 0
+    local s, stop, going, before = start(30), false, 0, #ids
     for _ = 1, 4 do
       going = going + 1
       loop.go(function()
-        while loop.now() < until_ do
+        while not stop do
           n = n + 1
           local id = submit(s, n)
           if id then ids[#ids + 1] = id end
@@ -96,12 +95,14 @@ local function killed()
         going = going - 1
       end)
     end
-    loop.pause(until_ - loop.now() - 0.01)
+    loop.pause(0.04 + math.random() * 0.3)
+    loop.until_true(LONG, function() return #ids > before + 1 end)
     kill(s)
-    loop.until_true(10, function() return going == 0 end)
+    stop = true
+    loop.until_true(LONG, function() return going == 0 end)
   end
   local s = start(30)
-  local jobs = await_end(s, ids, 60)
+  local jobs = await_end(s, ids, LONG)
   local again = 0
   for id, job in pairs(jobs) do
     check(job.status == "completed", "%s ended as %s: %s", id, job.status, json.encode(job))
@@ -109,7 +110,7 @@ local function killed()
     if job.tries > 1 then again = again + 1 end
   end
   s.proc:kill(posix.SIGTERM)
-  check(s.proc:wait(10), "the gateway does not end")
+  check(s.proc:wait(LONG), "the gateway does not end")
   print(("killed %d times: %d jobs accepted, %d of them asked again"):format(ROUNDS, #ids, again))
   check(#ids > ROUNDS, "only %d jobs were accepted", #ids)
   check(ROUNDS < 5 or again > 0, "no job was under way at any kill: the test proves nothing")
@@ -121,25 +122,21 @@ end
 local function drained()
   local s = start(500)
   local quick, slow = submit(s, 1), nil
-  loop.until_true(5, function() return get(s, quick).status == "running" end)
+  loop.until_true(LONG, function() return get(s, quick).status ~= "queued" end)
   s.proc:kill(posix.SIGTERM)
-  check(s.proc:wait(10), "the gateway does not end")
+  check(s.proc:wait(LONG), "the gateway does not end")
   check(not s:log():find("connections are cut", 1, true), "something was cut")
-  s = start(60000)
+  s = start(60000, ", lease = 600") -- who is not given back comes too late
   local job = get(s, quick)
   check(job.status == "completed" and job.tries == 1, "a job that could finish is %s", json.encode(job))
   slow = submit(s, 2)
-  loop.until_true(5, function() return get(s, slow).status == "running" end)
-  local began = loop.now()
+  loop.until_true(LONG, function() return get(s, slow).status == "running" end)
   s.proc:kill(posix.SIGTERM)
-  check(s.proc:wait(10), "the gateway does not end")
-  check(loop.now() - began < 2.9, "giving a job back took %.1f s", loop.now() - began)
-  began = loop.now()
-  s = start(10)
-  await_end(s, { slow }, 10)
+  check(s.proc:wait(LONG), "the gateway does not end")
+  s = start(10, ", lease = 600")
+  await_end(s, { slow }, LONG)
   job = get(s, slow)
   check(job.status == "completed" and job.tries == 1, "a job that was given back is %s", json.encode(job))
-  check(loop.now() - began < 1.0, "it was not taken at once, but after %.1f s", loop.now() - began)
   print "drained: what could finish did, the other was given back"
   return s
 end
@@ -149,25 +146,25 @@ end
 local function reloaded(s)
   local id = submit(s, 3)
   s:write("perilune.lua", server.complete(CONFIG:format(", worker_concurrency = 1", 300)))
-  check(s:reload(5).status == 200, "the reload failed")
-  local ids = { id, submit(s, 4), submit(s, 5) }
+  check(s:reload(LONG).status == 200, "the reload failed")
   local began = loop.now()
-  await_end(s, ids, 10)
+  local ids = { id, submit(s, 4), submit(s, 5) }
+  await_end(s, ids, LONG)
   check(loop.now() - began > 0.5, "worker_concurrency was not applied")
   s:write("perilune.lua", server.complete(CONFIG:format("", 10):gsub("^jobs = .-\n", "")))
   id = submit(s, 6)
-  check(s:reload(5).status == 200, "the reload without jobs failed")
-  check(http.request(s.port, "GET", "/v1/async/" .. id, {}, nil, 5).status == 404, "jobs are answered for")
+  check(s:reload(LONG).status == 200, "the reload without jobs failed")
+  check(http.request(s.port, "GET", "/v1/async/" .. id, {}, nil, LONG).status == 404, "jobs are answered for")
   s:write("perilune.lua", server.complete(CONFIG:format("", 10)))
-  check(s:reload(5).status == 200, "the reload with jobs failed")
-  await_end(s, { id }, 10)
+  check(s:reload(LONG).status == 200, "the reload with jobs failed")
+  await_end(s, { id }, LONG)
   s:write("perilune.lua", server.complete((CONFIG:format("", 10):gsub("jobs%.db", "other.db"))))
-  local r = s:reload(5)
+  local r = s:reload(LONG)
   check(r.status == 200 and r.body:find("jobs.file", 1, true), "another file is said to need a restart: %s", r.body)
   s:write("perilune.lua", server.complete((CONFIG:format("", 10):gsub("up = {", "other = {"))))
-  check(s:reload(5).status == 200, "the reload with another upstream failed")
+  check(s:reload(LONG).status == 200, "the reload with another upstream failed")
   s.proc:kill(posix.SIGTERM)
-  check(s.proc:wait(10), "the gateway does not end")
+  check(s.proc:wait(LONG), "the gateway does not end")
   print "reloaded: limits apply, jobs go and come back"
 end
 
@@ -180,7 +177,7 @@ routes = { { path = "/v1/chat/completions", policies = { { "after_reply", tasks 
   { name = "note", durable = true, run = function(req, answer)
       local perilune = require "perilune"
       if not answer.text or not req.messages[1] then error("the snapshot has holes") end
-      perilune.sleep(0.3)
+      perilune.sleep(1)
       return perilune.fetch("http://127.0.0.1:%d/" .. req.messages[1].content .. "/" .. req.tenant, { method = "POST", body = answer.text })
     end } } } } } },
 tenants = { header = "x-tenant" },
@@ -198,16 +195,16 @@ local function behind()
           local head = conn:take_until("\r\n\r\n", 60)
           if not head then break end
           local n = tonumber(head:match("^POST /(%d+)/acme "))
-          conn:take(tonumber(head:lower():match("content%-length: (%d+)")) or 0, 5)
+          conn:take(tonumber(head:lower():match("content%-length: (%d+)")) or 0, LONG)
           if n then seen[n] = (seen[n] or 0) + 1 end
-          if not conn:send("HTTP/1.1 204 OK\r\n\r\n", 5) then break end
+          if not conn:send("HTTP/1.1 204 OK\r\n\r\n", LONG) then break end
         end
         conn:close()
       end)
     end
   end)
   local function kept(s)
-    local r = http.request(s.admin, "GET", "/metrics", {}, nil, 5)
+    local r = http.request(s.admin, "GET", "/metrics", {}, nil, LONG)
     return r and tonumber(r.body:match('perilune_after_reply_total{result="kept"} (%d+)'))
   end
   local s
@@ -220,20 +217,20 @@ local function behind()
         for i = 1, 5 do
           sent = sent + 1
           local body = ('{"model":"up","stream":%s,"messages":[{"role":"user","content":"%d"}]}'):format(tostring(i % 2 == 0), sent)
-          local r = http.request(s.port, "POST", "/v1/chat/completions", { "x-tenant: acme" }, body, 10)
+          local r = http.request(s.port, "POST", "/v1/chat/completions", { "x-tenant: acme" }, body, LONG)
           check(r and r.status == 200 and r.complete, "a request was not answered")
         end
         going = going - 1
       end)
     end
-    loop.until_true(30, function() return going == 0 end)
-    check(loop.until_true(30, function() return kept(s) == 20 end), "only %s tasks of 20 were kept", tostring(kept(s)))
+    loop.until_true(LONG, function() return going == 0 end)
+    check(loop.until_true(LONG, function() return kept(s) == 20 end), "only %s tasks of 20 were kept", tostring(kept(s)))
     kill(s)
     for n = sent - 19, sent do waited = waited or not seen[n] end
   end
   check(waited, "no task waited at any kill: the test proves nothing")
   s = assert(server.start{ dir = dir, config = BEHIND:format(place.port) })
-  loop.until_true(30, function()
+  loop.until_true(LONG, function()
     for n = 1, sent do
       if not seen[n] then return false end
     end
@@ -244,12 +241,12 @@ local function behind()
     check(seen[n], "the task behind request %d never ran", n)
     if (seen[n] or 0) > 1 then again = again + 1 end
   end
-  check(loop.until_true(30, function()
-    local r = http.request(s.admin, "GET", "/metrics", {}, nil, 5)
+  check(loop.until_true(LONG, function()
+    local r = http.request(s.admin, "GET", "/metrics", {}, nil, LONG)
     return r and tonumber(r.body:match("perilune_jobs_kept (%d+)")) == 0
   end), "tasks that are done are still kept")
   s.proc:kill(posix.SIGTERM)
-  check(s.proc:wait(10), "the gateway does not end")
+  check(s.proc:wait(LONG), "the gateway does not end")
   place:close()
   print(("behind replies, killed %d times: %d tasks, all done, %d of them twice"):format(ROUNDS, sent, again))
 end
@@ -262,7 +259,7 @@ local function wrong()
   local function says(file, command, want)
     files.write(dir .. "/wrong.lua", ('return { jobs = { file = "%s" }, upstreams = { up = { sim = {} } } }\n'):format(file))
     local p = proc.spawn({ server.binary(), command, dir .. "/wrong.lua" }, { output = dir .. "/said" })
-    check(p:wait(10), "%s does not end", command)
+    check(p:wait(LONG), "%s does not end", command)
     check(p.status ~= 0 and p:text():find(want, 1, true), "%s with %s says: %s", command, file, p:text())
   end
   says("nowhere/jobs.db", "check", "jobs.file")

@@ -15,6 +15,7 @@ local posix = require "support.posix"
 local server = require "support.server"
 
 local failures = 0
+local LONG = 60 -- seconds, for what never comes; a receiver that hangs does it for twice as long
 
 local function check(ok, text, ...)
   if ok then return end
@@ -27,18 +28,18 @@ tenants = { header = "x-tenant" },
 jobs = { file = "jobs.db", %s },
 upstreams = { up = { sim = { ttft_ms = %d, itl_ms = 1, tokens = 4 } } },
 ]]
-local WEBHOOKS = [[webhooks = { secrets = { "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }, http = true, allow = { "127.0.0.1" } }]]
+local WEBHOOKS = [[webhooks = { secrets = { "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }, http = true, allow = { "127.0.0.1" }, timeout = 120 }]]
 local BODY = '{"model":"up","messages":[{"role":"user","content":"hello"}]}'
 
 local function submit(s, tenant, headers)
   local lines = { "x-tenant: " .. tenant }
   for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value end
-  local r = http.request(s.port, "POST", "/v1/async/chat/completions", lines, BODY, 10)
+  local r = http.request(s.port, "POST", "/v1/async/chat/completions", lines, BODY, LONG)
   return r and r.status, r and json.decode(r.body)
 end
 
 local function get(s, tenant, id)
-  local r = http.request(s.port, "GET", "/v1/async/" .. id, { "x-tenant: " .. tenant }, nil, 5)
+  local r = http.request(s.port, "GET", "/v1/async/" .. id, { "x-tenant: " .. tenant }, nil, LONG)
   return r and r.status == 200 and json.decode(r.body) or {}
 end
 
@@ -48,7 +49,7 @@ local function with(more, ttft, body)
   if not s then error(why) end
   body(s)
   s.proc:kill(posix.SIGTERM)
-  check(s.proc:wait(20), "the gateway does not end")
+  check(s.proc:wait(LONG), "the gateway does not end")
   os.execute("rm -rf '" .. dir .. "'")
 end
 
@@ -58,9 +59,9 @@ local function webhooks(s)
   for i = 1, 12 do deaf[i] = net.listen(0) end
   loop.go(function()
     while true do
-      local c = good:accept(60)
+      local c = good:accept(3600)
       if not c then return end
-      http.read_request(c, 5)
+      http.read_request(c, LONG)
       got = got + 1
       c:send("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n", 5)
       c:close()
@@ -69,7 +70,7 @@ local function webhooks(s)
   local function told()
     local before, began = got, loop.now()
     submit(s, "acme", { ["x-perilune-webhook"] = ("http://127.0.0.1:%d/"):format(good.port) })
-    return loop.until_true(10, function() return got > before end), loop.now() - began
+    return loop.until_true(LONG, function() return got > before end), loop.now() - began
   end
   check(told(), "a webhook is not told")
   local made = 0

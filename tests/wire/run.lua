@@ -23,7 +23,7 @@ local posix = require "support.posix"
 local net = require "support.net"
 
 -- For what never comes.  Nothing may depend on how fast this machine is.
-local DEFAULT_SECONDS = 30
+local SECONDS, TRY_SECONDS, ALL_SECONDS = 120, 10, 3600
 
 -- -- Options --------------------------------------------------------------------------
 
@@ -273,8 +273,8 @@ local function check_upstreams(scene, c, ups)
   end
 end
 
-local function run_case(c, srv, ups)
-  local scene = new_scene(srv, tonumber(settings(c.options).seconds) or DEFAULT_SECONDS)
+local function run_case(c, srv, ups, seconds)
+  local scene = new_scene(srv, seconds)
   for name, up in pairs(ups) do
     up:set_scene(scene, upstream_scripts(c[name == "up" and "upstream" or "upstream " .. name]))
   end
@@ -318,7 +318,7 @@ local function run_command(c)
   for word in server.fill(case.text(c.run), vars):gmatch("%S+") do args[#args + 1] = word end
   local p = proc.spawn(args, { dir = dir, output = dir .. "/log", stdout = settings(c.options).stdout })
   local problems = {}
-  if not p:wait(DEFAULT_SECONDS) then
+  if not p:wait(SECONDS) then
     problems[1] = "the command did not end"
     p:stop()
   end
@@ -391,6 +391,20 @@ local function start_server(c, ups, dead)
                         deaf = set.log == "unread", notify = set.notify == "yes" })
 end
 
+-- Where what the product does depends on milliseconds, a machine that has other work may spoil a try or two.
+local function try_case(c, srv, ups, dead)
+  local tries, ok, problems, log = tonumber(settings(c.options).tries) or 1, nil, nil, nil
+  local seconds = tries > 1 and TRY_SECONDS or SECONDS
+  while true do
+    ok, problems, log = pcall(run_case, c, srv, ups, seconds)
+    if not ok then problems, log = { tostring(problems) }, nil end
+    tries = tries - 1
+    if not problems or tries == 0 then return srv, problems, log end
+    srv:stop()
+    srv = assert(start_server(c, ups, dead))
+  end
+end
+
 local function run_group(group)
   local first = group[1]
   if first.run then
@@ -413,8 +427,8 @@ local function run_group(group)
     if not srv then
       report(c, { why })
     else
-      local ok, problems, log = pcall(run_case, c, srv, ups)
-      if not ok then problems, log = { tostring(problems) }, nil end
+      local problems, log
+      srv, problems, log = try_case(c, srv, ups, dead)
       report(c, problems, log, loop.now() - started)
     end
   end
@@ -462,7 +476,10 @@ loop.run(function()
       end
     end)
   end
-  loop.join(600, unpack(workers))
+  if not loop.join(ALL_SECONDS, unpack(workers)) then
+    count.failed = count.failed + 1
+    print(("FAIL  the cases have not come to their end in %d s"):format(ALL_SECONDS))
+  end
 end)
 print(("wire: %.1f s"):format(loop.now() - started))
 print(("%d passed, %d failed"):format(count.passed, count.failed))
