@@ -46,7 +46,7 @@ const char *failure_code(enum failure_kind kind) { return kinds[kind].code; }
 void failure_init(struct failure *f) {
     f->kind = FAILURE_NONE;
     f->status = 0;
-    f->retryable = false;
+    f->retryable = f->unsent = false;
     f->retry_after_ms = 0;
     f->code[0] = f->type[0] = f->param[0] = f->message[0] = f->upstream[0] = f->detail[0] = '\0';
     buf_init(&f->body, 0);

@@ -146,3 +146,15 @@ TEST(who_is_to_come_later_and_who_has_failed) {
     CHECK(!says_later(FAILURE_UPSTREAM, 502, true, 2000, "a"));
     CHECK(!says_later(FAILURE_TIMEOUT, 504, true, 2000, "a"));
 }
+
+/* It stands on stacks, over whatever was there. */
+TEST_NOFAULT(nothing_is_said_at_first) {
+    struct failure f;
+    memset(&f, 0xff, sizeof(f));
+    failure_init(&f);
+    CHECK(!failure_is_set(&f) && !f.retryable && !f.unsent && f.status == 0 && f.retry_after_ms == 0);
+    CHECK(buf_len(&f.body) == 0 && buf_len(&f.headers) == 0);
+    const char *const texts[] = { f.code, f.type, f.param, f.message, f.upstream, f.detail };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) CHECK(texts[i][0] == '\0');
+    failure_deinit(&f);
+}
