@@ -79,6 +79,7 @@ struct webhooks {
     struct jobs_op  take;
     unsigned        asked;      /* for how many, */
     uint64_t        asked_ms, lease_ms; /* when, and for how long */
+    bool            more;       /* something fell due behind the question */
     struct timer    again;
     struct list     deliveries;
     unsigned        count;
@@ -533,10 +534,11 @@ static void on_taken(struct jobs_op *op, const struct jobs_answer *a) {
         return;
     }
     for (unsigned i = 0; i < a->count; i++) deliver(w, &a->hooks[i], until);
-    if (a->count == w->asked) take(w); /* there may be more */
+    if (a->count == w->asked || w->more) take(w);
 }
 
 static void take(struct webhooks *w) {
+    w->more = w->take.jobs != NULL;
     if (w->state != WEBHOOKS_ON || w->take.jobs != NULL || w->count >= MOST) return;
     w->asked = MOST - w->count;
     w->asked_ms = loop_now(loop_of(w));

@@ -676,7 +676,7 @@ uint64_t file_table_next(struct file_table *t) {
     int64_t job = 0, hook = 0;
     sqlite3_stmt *s = file_db_get(&t->db, FILE_HOOK_NEXT);
     if (s == NULL || file_db_number(&t->db, FILE_NEXT, &job) != 0) return UINT64_MAX;
-    put_int(s, 1, file_db_now(&t->db).steady);
+    put_int(s, 1, t->table.hooks_told);
     if (file_db_row(&t->db, s) == 0) hook = sqlite3_column_int64(s, 0);
     sqlite3_reset(s);
     uint64_t at = job > 0 ? (uint64_t)job : UINT64_MAX;

@@ -89,6 +89,7 @@ struct job_table {
     struct job_counts            counts;
     struct job_changes           changes;
     struct job_now               now;
+    uint64_t                     hooks_told; /* webhooks that were due then were said to be, on the steady clock */
     char        queue[JOB_NAME_MAX + 1], tenant[JOB_TENANT_MAX + 1]; /* of the lane that was served last */
     size_t      tenant_len, queue_len;
     bool        held;           /* TAKE was not given anything, for want of room: to be told when there is some */

@@ -303,7 +303,10 @@ static bool do_what_is_due(struct file_store *s) {
     if (rc == 0) rc = more < 0 ? more : file_table_commit(&s->table);
     if (rc != 0) file_table_rollback(&s->table);
     if (rc == PERILUNE_ERR_IO) say_fault(s);
-    s->table.table.changes.hook_due |= rc == 0; /* perhaps it was a webhook's time: it is taken, not changed by time */
+    if (rc == 0) { /* perhaps it was a webhook's time: it is taken, not changed by time */
+        s->table.table.changes.hook_due = true;
+        s->table.table.hooks_told = s->table.table.now.steady;
+    }
     s->changed = s->tidy = true;
     tell_all(s);
     if (rc == 0) s->next_at = file_table_next(&s->table);

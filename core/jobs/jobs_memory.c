@@ -84,7 +84,7 @@ static void tell_all(struct memory_store *s) {
         jobs_end_tell(container_of(l, struct jobs_end, link), &news);
 }
 
-/* A webhook that is due is taken, not changed by time: it rings once, and again when somebody asks. */
+/* A webhook that is due is taken, not changed by time: it rings once. */
 static void rang(struct timer *t) {
     struct memory_end *e = container_of(t, struct memory_end, alarm);
     struct memory_store *s = e->store;
@@ -94,6 +94,7 @@ static void rang(struct timer *t) {
     bool hook = memory_table_hook_due(&s->table);
     int rc = job_verb_time(&s->table.table, PER_ALARM);
     s->table.table.changes.hook_due |= hook;
+    if (hook) s->table.table.hooks_told = s->table.table.now.steady;
     tell_all(s);
     uint64_t at = memory_table_next(&s->table), now = s->table.table.now.steady;
     pthread_mutex_unlock(&s->lock);

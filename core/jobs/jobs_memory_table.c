@@ -652,7 +652,8 @@ void memory_table_deinit(struct memory_table *t) {
 
 uint64_t memory_table_next(const struct memory_table *t) {
     uint64_t at = t->soon.count > 0 ? t->soon.at[0]->at : UINT64_MAX;
-    uint64_t hook = t->hooks.count > 0 && !memory_table_hook_due(t) ? t->hooks.at[0]->at : UINT64_MAX;
+    uint64_t hook = t->hooks.count > 0 ? t->hooks.at[0]->at : UINT64_MAX;
+    if (hook <= t->table.hooks_told) hook = UINT64_MAX;
     return hook < at ? hook : at;
 }
 

@@ -23,7 +23,7 @@ struct memory_table {
 
 void     memory_table_init(struct memory_table *t, const struct jobs_settings *s);
 void     memory_table_deinit(struct memory_table *t);
-/* When time changes something that somebody may wait for; UINT64_MAX: never.  A webhook that is due already is for
+/* When time changes something that somebody may wait for; UINT64_MAX: never.  A webhook that was said to be due is for
  * somebody to take: time does nothing more to it. */
 uint64_t memory_table_next(const struct memory_table *t);
 bool     memory_table_hook_due(const struct memory_table *t);

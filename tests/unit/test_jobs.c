@@ -765,6 +765,31 @@ TEST(a_webhook_that_was_not_sent_has_used_no_try) {
     }
 }
 
+/* Its moment may come while something else is asked. */
+TEST(a_webhook_that_is_to_come_again_is_said_to_be_due) {
+    EACH_KIND {
+        struct world w;
+        begin(&w, kind);
+        struct job j = a_job("acme", "x");
+        j.webhook = SLICE("https://example.com/hook");
+        CHECK_INT(submit(&w, j), 0);
+        CHECK_INT(cancel(&w, last_id, SLICE("acme")), 0);
+        for (int i = 0; i < 3; i++) {
+            CHECK_INT(hook_take(&w), 0);
+            CHECK_UINT(reply.count, 1);
+            CHECK_INT(hook_done(&w, reply.hooks[0], JOB_HOOK_WAITING, 503, 5000), 0);
+            for (int n = 0; n < 5; n++) turn(&w);
+            w.hook_due = 0;
+            pass(&w, 5000);
+            CHECK_INT(get(&w, last_id), 0);
+            CHECK_INT(get(&w, last_id), 0);
+            await(&w, &w.hook_due);
+        }
+        done_asking();
+        end(&w);
+    }
+}
+
 TEST(every_end_has_a_webhook) {
     EACH_KIND {
         struct world w;
