@@ -761,7 +761,7 @@ test("limit: what is under way by leave of Redis counts when it is gone", functi
 end)
 
 test("limit: what ends while Redis stands still is told when it goes on", function(s)
-  local a = limited(s, s.soon)
+  local a = limited(s, s.soon .. ", timeout = 2")
   ready(a)
   four_under_way(a, function() s.redis.proc:kill(SIGSTOP) end)
   same(pass(1, a), 1, "one that Redis did not decide in time")
