@@ -201,6 +201,29 @@ test("what cannot be loaded is refused with a sentence", function()
   os.execute("rm -r '" .. dir .. "'")
 end)
 
+-- Where the library asserts that it has memory, nothing can be given back to us: then the sentence is all there is.
+test("memory that ends while it loads: whoever ends says so", function()
+  local dir = posix.temp_dir("perilune-model")
+  local seen = {}
+  for _, how in ipairs{ "", "process = true" } do
+    files.write(dir .. "/perilune.lua", ('return { upstreams = { %s }, routes = { { path = "/v1/*", upstream = "m" } } }')
+      :format(engine(how)))
+    for limit = 150000, 480000, 10000 do
+      local said = ""
+      for line in files.lines(("ulimit -c 0; ulimit -v %d; build/perilune check '%s/perilune.lua' 2>&1; echo \"status $?\"")
+        :format(limit, dir)) do said = said .. line .. "\n" end
+      local status = tonumber(said:match("status (%d+)\n$"))
+      -- With status 127 not even the program was loaded.
+      assert(status == 0 or status == 127 or said:find(MODEL, 1, true), ("with %d KB (%s): %s"):format(limit, how, said))
+      assert(how == "" or status < 128, "the engine's end is that of who asked: " .. said)
+      assert(not said:find("longer tokens", 1, true), said)
+      seen[status == 0 and "loaded" or said:find("GGML_ASSERT", 1, true) and "asserted" or "refused"] = true
+    end
+  end
+  assert(seen.refused, "memory was enough for all")
+  os.execute("rm -r '" .. dir .. "'")
+end)
+
 test("an architecture that the library does not know", function()
   local dir = posix.temp_dir("perilune-model")
   local bytes = files.read(MODEL)
