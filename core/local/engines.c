@@ -242,7 +242,8 @@ static struct resident_settings resident_settings_of(const struct engines *e, st
 /* Memory may end anywhere on the way, where nobody knows any more for what. */
 static void name_model(const char *model, char *why, size_t why_size) {
     if (strcmp(why, NO_MEMORY) == 0)
-        snprintf(why, why_size, "%s: no memory to load it: take a smaller model, or make engine.context smaller", model);
+        snprintf(why, why_size, "%s: no memory to load it: take a smaller model, or make engine.context smaller",
+                 model);
 }
 
 int engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size) {

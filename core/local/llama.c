@@ -286,8 +286,8 @@ static int load_weights(struct perilune_engine_model *m, const struct llama_libr
     if (plan->layers == 0)
         snprintf(why, size, "%s: no memory for its weights: take a smaller model or quantization (%s)", o->model, said);
     else
-        snprintf(why, size, "%s: no memory for %d layers on the GPU: make engine.gpu_layers smaller, or say \"auto\" (%s)",
-                 o->model, plan->layers, said);
+        snprintf(why, size, "%s: no memory for %d layers on the GPU: make engine.gpu_layers smaller, or say \"auto\" "
+                 "(%s)", o->model, plan->layers, said);
     return PERILUNE_ERR_NOMEM;
 }
 
