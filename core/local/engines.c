@@ -19,6 +19,8 @@
 
 #include "include/perilune.h"
 
+#define NO_MEMORY "out of memory"
+
 struct loaded {
     struct list            link;
     struct engines        *of;
@@ -237,6 +239,13 @@ static struct resident_settings resident_settings_of(const struct engines *e, st
                      .kv_type = s->kv_type, .program = s->program, .step_ms = s->step_ms } };
 }
 
+/* Memory may end anywhere on the way, where nobody knows any more for what. */
+static void name_model(const char *model, char *why, size_t why_size) {
+    if (strcmp(why, NO_MEMORY) == 0)
+        snprintf(why, why_size, "%s: no memory to load it: take a smaller model, or make engine.context smaller",
+                 model);
+}
+
 int engines_get(struct engines *e, const struct engine_settings *s, struct resident **out, char *why, size_t why_size) {
     struct stat file, template;
     *out = NULL;
@@ -252,11 +261,15 @@ int engines_get(struct engines *e, const struct engine_settings *s, struct resid
     *out = find(e, s, &file, &template);
     if (*out != NULL) return 0;
     struct loaded *l = loaded_new(e, s, &file, &template);
-    snprintf(why, why_size, "out of memory");
-    if (l == NULL) return PERILUNE_ERR_NOMEM;
-    struct resident_settings rs = resident_settings_of(e, l);
-    int rc = resident_new(&l->resident, &rs, why, why_size);
+    struct resident_settings rs;
+    int rc = PERILUNE_ERR_NOMEM;
+    snprintf(why, why_size, "%s", NO_MEMORY);
+    if (l != NULL) {
+        rs = resident_settings_of(e, l);
+        rc = resident_new(&l->resident, &rs, why, why_size);
+    }
     if (rc != 0) {
+        name_model(s->model, why, why_size);
         mem_free(l);
         return rc;
     }

@@ -279,12 +279,15 @@ static int load_weights(struct perilune_engine_model *m, const struct llama_libr
     m->model = llama_library_load(l, o->model, plan);
     if (m->model != NULL) return 0;
     const char *said = llama_library_complaint();
-    if (!is_about_memory(said) || plan->layers == 0) {
+    if (!is_about_memory(said)) {
         snprintf(why, size, "%s: libllama cannot load it: %s", o->model, said[0] ? said : "it does not say why");
-        return is_about_memory(said) ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_ENGINE;
+        return PERILUNE_ERR_ENGINE;
     }
-    snprintf(why, size, "%s: no memory for %d layers on the GPU: make engine.gpu_layers smaller, or say \"auto\" (%s)",
-             o->model, plan->layers, said);
+    if (plan->layers == 0)
+        snprintf(why, size, "%s: no memory for its weights: take a smaller model or quantization (%s)", o->model, said);
+    else
+        snprintf(why, size, "%s: no memory for %d layers on the GPU: make engine.gpu_layers smaller, or say \"auto\" "
+                 "(%s)", o->model, plan->layers, said);
     return PERILUNE_ERR_NOMEM;
 }
 
@@ -303,6 +306,7 @@ static int load(const struct perilune_engine_options *o, struct perilune_engine_
     m->c = llama_library_calls(l);
     look_after_file(m, o->model);
     snprintf(m->note, sizeof(m->note), "%s", plan.note);
+    llama_library_busy_with(o->model);
     rc = load_weights(m, l, o, &plan, why, size);
     const char *problem = rc == 0 ? problem_with(m->c, m->model) : NULL;
     if (problem != NULL) rc = refuse(why, size, o->model, problem);
@@ -310,6 +314,7 @@ static int load(const struct perilune_engine_options *o, struct perilune_engine_
         m->vocab = m->c->llama_model_get_vocab(m->model);
         rc = make_context(m, l, o, f.context, why, size);
     }
+    llama_library_busy_with(NULL);
     if (rc == 0) *out = m;
     else model_free(m);
     return rc;

@@ -60,6 +60,31 @@ static void on_log(int level, const char *text, void *ud) {
 const char *llama_library_complaint(void) { return complaint; }
 void        llama_library_forget_complaint(void) { complaint[0] = '\0'; }
 
+/* -- What it ends the process with ---------------------------------------------------------- */
+
+static _Thread_local const char *busy_with;
+
+void llama_library_busy_with(const char *model) { busy_with = model; }
+
+/* GGML_ASSERT and its kin: the process ends when this returns, and nothing can be given back to who asked.  What is
+ * left is to say so, in one line, instead of the library's own and a debugger's backtrace.  Any thread. */
+static void on_abort(const char *message) {
+    char line[700];
+    const char *colon = strchr(message, ':'), *slash = colon ? memrchr(message, '/', (size_t)(colon - message)) : NULL;
+    int n = snprintf(line, sizeof(line), "perilune: libllama ended the process that it runs in: %.200s%s%.300s (mostly "
+                     "because memory was gone; engine.process = true keeps the gateway out of it)\n",
+                     slash ? slash + 1 : message, busy_with ? ", while it loaded " : "", busy_with ? busy_with : "");
+    if (n > 0 && write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0) return;
+}
+
+/* A release may be without it. */
+static void hear_of_aborts(void *handle) {
+    void *(*set)(void (*)(const char *));
+    void *at = dlsym(handle, "ggml_set_abort_callback");
+    memcpy(&set, &at, sizeof(at));
+    if (at != NULL) set(on_abort);
+}
+
 /* -- Layouts ------------------------------------------------------------------------------ */
 
 typedef struct llama_model_params_5 (*model_defaults_5)(void);
@@ -324,6 +349,7 @@ static int library_open(struct llama_library *l, const char *folder, char *why, 
         return PERILUNE_ERR_ENGINE;
     }
     fresh.calls.llama_log_set(on_log, NULL);
+    hear_of_aborts(h);
     if (!load_backends(&fresh, path)) {
         snprintf(why, size, "%s has no backend beside it (libggml-cpu-*.so): keep the files of a release together",
                  path);

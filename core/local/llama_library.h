@@ -32,5 +32,7 @@ struct llama_context *llama_library_context(const struct llama_library *l, struc
 /* What the library first complained of on this thread since that was forgotten; "": nothing. */
 const char *llama_library_complaint(void);
 void        llama_library_forget_complaint(void);
+/* What this thread loads, so that it can be told should the library end the process meanwhile; NULL: nothing. */
+void        llama_library_busy_with(const char *model);
 
 #endif

@@ -78,9 +78,9 @@ static bool tell_loaded(struct child *c, int rc, const char *why) {
     buf_init(&facts, PROCESS_MESSAGE);
     if (rc == 0) process_put_facts(&facts, c->engine, c->model);
     if (rc == 0 && buf_failed(&facts)) {
-        rc = PERILUNE_ERR_ENGINE;
-        why = "the model has more or longer tokens than can be told";
-        buf_clear(&facts);
+        rc = facts.error == PERILUNE_ERR_NOMEM ? PERILUNE_ERR_NOMEM : PERILUNE_ERR_ENGINE;
+        why = rc == PERILUNE_ERR_NOMEM ? "out of memory" : "the model has more or longer tokens than can be told";
+        buf_deinit(&facts);
     }
     if (rc != 0) buf_puts(&facts, why);
     struct slice s = buf_get(&facts);

@@ -53,6 +53,7 @@ struct life {
     uint64_t until_ms;         /* what is awaited must have come; 0: nothing is */
     char     line[LINE_BYTES];
     size_t   line_len;
+    char     last[LINE_BYTES + 1]; /* line that was whole; "": there was none */
     unsigned lines, dropped;
     uint64_t lines_since_ms;
     char     ends[PROCESS_WHY]; /* why we end it; "": we do not */
@@ -227,6 +228,7 @@ static void end_line(struct life *l) {
     char text[LINE_BYTES + 80];
     uint64_t now = process_now_ms();
     if (l->line_len == 0) return;
+    snprintf(l->last, sizeof(l->last), "%.*s", (int)l->line_len, l->line);
     if (now - l->lines_since_ms >= LINES_MS) {
         if (l->dropped > 0) {
             snprintf(text, sizeof(text), "the engine's process wrote %u lines more", l->dropped);
@@ -335,6 +337,10 @@ static void describe_end(const struct life *l, const siginfo_t *how, const char 
         snprintf(out, size, "the engine's process ended by itself, with status %d", how->si_status);
     else snprintf(out, size, "the engine's process was ended by signal %d (%s)", how->si_status,
                   strsignal(how->si_status));
+    /* While it loads there is nobody to look for its lines in a log, and it may be the first thing that there is. */
+    size_t n = strlen(out);
+    if (!l->loaded && l->ends[0] == '\0' && reason[0] == '\0' && l->last[0] != '\0')
+        snprintf(out + n, size - n, ", after it had written: %s", l->last);
 }
 
 /* It is dead when its number is given back, so that nobody kills another one with that. */

@@ -318,7 +318,10 @@ static void ask_opened(struct letter *m, void *owner) {
     struct resident *r = owner;
     const struct turn_ask *a = &t->ask;
     atomic_fetch_sub_explicit(&r->stats.unread, turn_choices(a), memory_order_relaxed);
-    struct talk *k = turn_is_left(t) ? NULL : mem_zalloc(sizeof(*k));
+    stats_add(&r->stats.turns, 1);
+    bool is_left = turn_is_left(t);
+    if (is_left) stats_add(&r->stats.left, 1);
+    struct talk *k = is_left ? NULL : mem_zalloc(sizeof(*k));
     if (k == NULL) {
         struct turn_event ev = resident_failure(TURN_MEMORY, "out of memory");
         turn_write(t, &ev); /* for nobody, when it was left already */
@@ -328,7 +331,6 @@ static void ask_opened(struct letter *m, void *owner) {
     }
     k->turn = t;
     list_append(&r->talks, &k->link);
-    stats_add(&r->stats.turns, 1);
     const char *unfit_for = unfit(r, a->kind);
     unsigned choices = turn_choices(a);
     if (r->stopping) refuse(r, k, TURN_CLOSED, "the model is being unloaded");

@@ -201,6 +201,29 @@ test("what cannot be loaded is refused with a sentence", function()
   os.execute("rm -r '" .. dir .. "'")
 end)
 
+-- Where the library asserts that it has memory, nothing can be given back to us: then the sentence is all there is.
+test("memory that ends while it loads: whoever ends says so", function()
+  local dir = posix.temp_dir("perilune-model")
+  local seen = {}
+  for _, how in ipairs{ "", "process = true" } do
+    files.write(dir .. "/perilune.lua", ('return { upstreams = { %s }, routes = { { path = "/v1/*", upstream = "m" } } }')
+      :format(engine(how)))
+    for limit = 150000, 480000, 10000 do
+      local said = ""
+      for line in files.lines(("ulimit -c 0; ulimit -v %d; build/perilune check '%s/perilune.lua' 2>&1; echo \"status $?\"")
+        :format(limit, dir)) do said = said .. line .. "\n" end
+      local status = tonumber(said:match("status (%d+)\n$"))
+      -- With status 127 not even the program was loaded.
+      assert(status == 0 or status == 127 or said:find(MODEL, 1, true), ("with %d KB (%s): %s"):format(limit, how, said))
+      assert(how == "" or status < 128, "the engine's end is that of who asked: " .. said)
+      assert(not said:find("longer tokens", 1, true), said)
+      seen[status == 0 and "loaded" or said:find("GGML_ASSERT", 1, true) and "asserted" or "refused"] = true
+    end
+  end
+  assert(seen.refused, "memory was enough for all")
+  os.execute("rm -r '" .. dir .. "'")
+end)
+
 test("an architecture that the library does not know", function()
   local dir = posix.temp_dir("perilune-model")
   local bytes = files.read(MODEL)
@@ -341,6 +364,143 @@ test("an answer has the members that the vendor's API always has", function()
   same(choice.logprobs, json.null, "logprobs of a stream")
   local asked = json.decode(ask(g, { max_tokens = 2, logprobs = true }).body)
   same(#asked.choices[1].logprobs.content, 2, "logprobs that were asked for")
+end)
+
+-- What a request may ask for, beside the messages: each must say the same in pieces and whole.
+local WEATHER = { type = "function", ["function"] = { name = "weather", parameters = { type = "object",
+  properties = { city = { type = "string", enum = json.array{ "Paris", "北京" } } }, required = json.array{ "city" } } } }
+local KINDS = {
+  plain = { max_tokens = 24 },
+  chinese = { max_tokens = 24, messages = json.array{ { role = "user", content = "用中文说:你好,世界。" } } },
+  ["two choices"] = { max_tokens = 12, n = 2 },
+  ["a stop"] = { max_tokens = 40, stop = json.array{ "e", "的" } },
+  logprobs = { max_tokens = 8, logprobs = true, top_logprobs = 2, logit_bias = { ["0"] = -100, ["2"] = -100 } },
+  ["a schema"] = { max_tokens = 80, response_format = { type = "json_schema", json_schema = { name = "x", schema = {
+    type = "object", properties = { feeling = { type = "string", enum = json.array{ "高兴", "glad" } }, sure = { type = "boolean" } },
+    required = json.array{ "feeling", "sure" } } } } },
+  ["a call"] = { max_tokens = 120, tools = json.array{ WEATHER }, tool_choice = "required", parallel_tool_calls = false },
+}
+-- SmolLM2's own template knows no tools.
+local TOOLS = [[{% if tools %}<|im_start|>system
+Tools: {% for t in tools %}{{ t | tojson }}{% endfor %} Answer with <tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call><|im_end|>
+{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content }}{% if m.tool_calls %}{% for c in m.tool_calls %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}{% endif %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}]]
+
+-- The choices of a whole answer, and of a stream, in one form; and the usage.
+local function choice_of(c, m)
+  local calls = {}
+  for i, t in ipairs(type(m.tool_calls) == "table" and m.tool_calls or {}) do
+    calls[i] = t["function"].name .. t["function"].arguments
+  end
+  return { text = type(m.content) == "string" and m.content or "", calls = table.concat(calls), why = c.finish_reason,
+    probabilities = c.logprobs ~= json.null and #c.logprobs.content or 0 }
+end
+
+local function whole(g, fields)
+  local r = ask(g, fields)
+  same(r.status, 200, r.body)
+  local said, out = json.decode(r.body), {}
+  for _, c in ipairs(said.choices) do out[c.index] = choice_of(c, c.message) end
+  return out, said.usage
+end
+
+local function streamed(g, fields)
+  local body, out, usage = { stream = true, stream_options = { include_usage = true } }, {}, nil
+  for k, v in pairs(fields) do body[k] = v end
+  local r = ask(g, body)
+  same(r.status, 200, r.body)
+  for line in r.body:gmatch("data: ([^\n]+)") do
+    local e = line:sub(1, 1) == "{" and json.decode(line) or { choices = {} }
+    if type(e.usage) == "table" then usage = e.usage end
+    for _, c in ipairs(e.choices) do
+      local o = out[c.index] or { text = "", calls = "", probabilities = 0 }
+      out[c.index] = o
+      if type(c.delta.content) == "string" then o.text = o.text .. c.delta.content end
+      for _, t in ipairs(type(c.delta.tool_calls) == "table" and c.delta.tool_calls or {}) do
+        o.calls = o.calls .. (t["function"].name or "") .. (t["function"].arguments or "")
+      end
+      if c.logprobs and c.logprobs ~= json.null then o.probabilities = o.probabilities + #c.logprobs.content end
+      if type(c.finish_reason) == "string" then o.why = c.finish_reason end
+    end
+  end
+  assert(r.body:find("[DONE]", 1, true), "it broke off")
+  return out, usage
+end
+
+local function with_tools(how)
+  local dir = posix.temp_dir("perilune-model")
+  files.write(dir .. "/tools.jinja", TOOLS)
+  return start(engine(('template = "%s/tools.jinja", sequences = 2, %s'):format(dir, how or ""))), dir
+end
+
+test("in pieces and whole it says the same", function()
+  for _, how in ipairs{ "", "process = true" } do
+    local g, dir = with_tools(how)
+    for name, fields in pairs(KINDS) do
+      local a, used = whole(g, fields)
+      local b, told = streamed(g, fields)
+      for i = 0, (fields.n or 1) - 1 do
+        for k, v in pairs(a[i]) do same(b[i][k], v, ("%s, choice %d: %s"):format(name, i, k)) end
+      end
+      for _, k in ipairs{ "prompt_tokens", "completion_tokens", "total_tokens" } do same(told[k], used[k], name .. ": " .. k) end
+      if fields.logprobs then same(a[0].probabilities, used.completion_tokens, "probabilities") end
+      if name == "a call" then
+        same(a[0].why, "tool_calls", "why it ended")
+        local city = json.decode(a[0].calls:match("^weather(%b{})")).city
+        assert(city == "Paris" or city == "北京", a[0].calls)
+      end
+      if name == "a schema" then assert(json.decode(a[0].text).sure ~= nil) end
+      if name == "a stop" then assert(a[0].why == "length" or not a[0].text:find("e", 1, true), a[0].text) end
+    end
+    os.execute("rm -r '" .. dir .. "'")
+  end
+end)
+
+test("who leaves in the middle of an answer frees its place, and what waits behind it comes", function()
+  for _, how in ipairs{ "", "process = true" } do
+    local g, dir = with_tools(how)
+    local function gauge(name) return metric(g, ('%s{model="%s",number="1"}'):format(name, MODEL:match("[^/]+$"))) end
+    local never = { model = "m", max_tokens = 900, logit_bias = { ["0"] = -100, ["2"] = -100 } }
+    for _, fields in ipairs{ { stream = true }, {}, { n = 2 }, { stream = true, n = 2 }, { stream = true, tools = json.array{ WEATHER } } } do
+      local body, left = {}, gauge("perilune_engine_left_total")
+      for k, v in pairs(never) do body[k] = v end
+      for k, v in pairs(fields) do body[k] = v end
+      local conns = {}
+      for i = 1, 3 do -- of two places
+        conns[i] = assert(net.connect(g.port, 10))
+        conns[i]:send(http.format("POST", "/v1/chat/completions", nil, http.chat_body(body)))
+      end
+      await("answers", function() return gauge("perilune_engine_active") == 2 and gauge("perilune_engine_waiting") > 0 end)
+      for i = 1, 3 do conns[i]:close() end
+      await("free places", function() return gauge("perilune_engine_active") == 0 and gauge("perilune_engine_waiting") == 0 end)
+      assert(gauge("perilune_engine_left_total") > left, "nobody was seen to leave")
+      local stepped = gauge("perilune_engine_steps_total")
+      same(gauge("perilune_engine_steps_total"), stepped, "steps for nobody")
+      same(ask(g, { max_tokens = 1 }).status, 200, "who comes afterwards")
+    end
+    os.execute("rm -r '" .. dir .. "'")
+  end
+end)
+
+test("a gateway that is told to end lets answers end", function()
+  for _, how in ipairs{ "", "process = true" } do
+    local g = start(engine(how))
+    local conn = assert(net.connect(g.port, 10))
+    conn:send(http.format("POST", "/v1/chat/completions", nil, http.chat_body{ model = "m", stream = true,
+      max_tokens = 200, logit_bias = { ["0"] = -100, ["2"] = -100 } }))
+    local told
+    local r = assert(http.read_response(conn, 60, function()
+      if told then return end
+      told = true
+      g.proc:kill(SIGTERM)
+    end))
+    conn:close()
+    assert(r.body:find("[DONE]", 1, true), "it broke off: " .. r.body:sub(-300))
+    g.proc:wait()
+    table.remove(gateways):stop()
+  end
 end)
 
 test("ranks", function()

@@ -56,7 +56,10 @@ static int inner_load(const struct perilune_engine_options *o, struct perilune_e
     hang_at = number(o->model, "hang=");
     noise_at = number(o->model, "noise=");
     fake.before = misbehave;
-    if (number(o->model, "dead=")) abort();
+    if (number(o->model, "dead=")) {
+        if (number(o->model, "dead=") > 1) fprintf(stderr, "first this\nthen that: %s\n", o->model);
+        abort();
+    }
     if (number(o->model, "refuse=")) {
         snprintf(why, size, "it is refused, with library %s", o->library ? o->library : "none");
         return PERILUNE_ERR_ENGINE;
@@ -237,7 +240,8 @@ TEST_NOFAULT(one_that_cannot_be_started_says_why) {
         { "x", "/bin/true", "ended by itself, with status 0" },
         { "x", NULL, "say where it is with engine.program" },
         { "refuse=1", "/proc/self/exe", "it is refused, with library /some/folder" },
-        { "dead=1", "/proc/self/exe", "was ended by signal 6" } };
+        { "dead=1", "/proc/self/exe", "was ended by signal 6" },
+        { "dead=2", "/proc/self/exe", "was ended by signal 6 (Aborted), after it had written: then that: dead=2" } };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         struct perilune_engine_options o = options(all[i].model);
         unsigned open = count_in("/proc/self/fd");

@@ -440,8 +440,8 @@ TEST_NOFAULT(who_leaves_is_gone_within_a_step) {
     for (int i = 0; i < 6; i++) ask(&asked[i], "on and on", 3000);
     while (resident_stats(desk.resident)->said < 20) usleep(100);
     for (int i = 0; i < 6; i++) put_away(&asked[i]);
-    while (resident_stats(desk.resident)->left < 6) usleep(50); /* some may be in letters that nobody has opened */
-    CHECK_UINT(resident_stats(desk.resident)->active + resident_stats(desk.resident)->waiting, 0);
+    const struct resident_stats *now = resident_stats(desk.resident);
+    while (now->left < 6 || now->active + now->waiting > 0) usleep(50);
     unsigned after = fake.steps; /* the one under way, and what ran until the letter was opened */
     usleep(20000);
     CHECK_UINT(fake.steps, after);
@@ -490,6 +490,25 @@ TEST_NOFAULT(the_next_step_is_that_of_who_waits) {
     CHECK_UINT(leaving.of_second, 8);
     CHECK_UINT(leaving.of_first, 0);
     CHECK_UINT(fake.steps, leaving.held + 1);
+    close_desk();
+}
+
+TEST_NOFAULT(who_leaves_before_his_letter_is_opened_is_counted) {
+    struct resident_settings s = settings(1, 64);
+    memset(&leaving, 0, sizeof(leaving));
+    open_desk(&s);
+    fake.never_ends = true;
+    fake.before = hold_a_step;
+    ask(&asked[0], "FF", 3000);
+    while (leaving.held == 0) usleep(100);
+    ask(&asked[1], "SS", 1);
+    for (int i = 0; i < 2; i++) put_away(&asked[i]);
+    desk.open -= 2;
+    leaving.open = true;
+    ask(&asked[2], "still here", 1); /* its letter stands behind theirs */
+    wait_all();
+    CHECK_UINT(resident_stats(desk.resident)->turns, 3);
+    CHECK_UINT(resident_stats(desk.resident)->left, 2);
     close_desk();
 }
 
