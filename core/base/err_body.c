@@ -4,6 +4,7 @@
  *     {"error":"model not found"}                      Ollama
  *     {"object":"error","message":..,"code":400}       vLLM; Mistral puts an object in message
  *     {"detail":"..."}, {"detail":[{"loc":[..],"msg":..}]}   FastAPI
+ *     {"code":1302,"msg":"..","success":false}         Zhipu; DashScope, Baidu, MiniMax: much the same
  *     {"message":..}, [{"error":{..}}], <html>, text   proxies in between, Google, anybody
  *
  * One walk finds the reason in all of them: an object is searched for a member that
@@ -86,15 +87,16 @@ bool err_body_is_content(const struct failure *f) {
     return false;
 }
 
-/* What code and type mean; 0: nothing known.  OpenAI's words, Anthropic's, and the names of
- * Python's exceptions, which vLLM and SGLang send. */
+/* What code and type mean; 0: nothing known.  OpenAI's words, Anthropic's, DashScope's, and the names
+ * of Python's exceptions, which vLLM and SGLang send. */
 static int status_of_words(const struct said *s) {
     static const struct { const char *word; int status; } known[] = {
         { "rate_limit", 429 }, { "ratelimit", 429 }, { "too_many_requests", 429 },
-        { "invalid_api_key", 401 }, { "authentication", 401 },
+        { "throttling", 429 }, { "invalid_api_key", 401 }, { "InvalidApiKey", 401 }, { "authentication", 401 },
         { "permission", 403 }, { "not_found", 404 }, { "NotFoundError", 404 },
         { "request_too_large", 413 }, { "context_length_exceeded", 400 }, { "content_filter", 400 },
         { "content_policy", 400 }, { "invalid_request", 400 }, { "BadRequest", 400 },
+        { "InvalidParameter", 400 },
         { "overloaded", 503 }, { "unavailable", 503 }, { "timeout", 504 },
     };
     if (is_quota(s)) return 429;
@@ -121,14 +123,18 @@ static void copy_string(const struct json_doc *d, uint32_t n, char *to, size_t s
     buf_deinit(&text);
 }
 
-/* A number, or a string of digits, that can be the status of an error. */
-static int status_at(const struct json_doc *d, uint32_t n) {
+/* A number, or a string of digits; 0: neither. */
+static double number_at(const struct json_doc *d, uint32_t n) {
     char text[8] = "";
-    if (json_is(d, n, JSON_NUMBER)) slice_copy(text, sizeof(text), json_raw(d, n));
-    else copy_string(d, n, text, sizeof(text));
-    char *end;
-    long v = strtol(text, &end, 10);
-    return end != text && *end == '\0' && v >= 400 && v <= 599 ? (int)v : 0;
+    if (json_is(d, n, JSON_NUMBER)) return json_number(d, n);
+    copy_string(d, n, text, sizeof(text));
+    return text[strspn(text, "0123456789")] == '\0' ? strtod(text, NULL) : 0;
+}
+
+/* That can be the status of an error. */
+static int status_at(const struct json_doc *d, uint32_t n) {
+    double v = number_at(d, n);
+    return v >= 400 && v <= 599 && v == (int)v ? (int)v : 0;
 }
 
 static void read_names(const struct json_doc *d, uint32_t object, struct said *out) {
@@ -183,7 +189,7 @@ static void read_list(const struct json_doc *d, uint32_t list, struct said *out,
 
 static void read_object(const struct json_doc *d, uint32_t object, struct said *out, int depth) {
     static const char *const inner[] = { "error", "errors", "detail", "message", "msg", "error_message",
-                                         "error_description", "title" };
+                                         "error_msg", "error_description", "base_resp", "status_msg", "title" };
     read_names(d, object, out);
     for (size_t i = 0; i < sizeof(inner) / sizeof(*inner) && out->message[0] == '\0'; i++) {
         uint32_t n = json_get(d, object, slice_str(inner[i]));
@@ -290,15 +296,51 @@ bool err_body_is_said(const struct json_doc *d, uint32_t error) {
     }
 }
 
+/* A code that says that something went wrong.  0, 200, "ok" and the like say that all is well. */
+static bool is_bad_code(const struct json_doc *d, uint32_t n) {
+    static const char *const good[] = { "", "ok", "success", "succeeded", "completed" };
+    char word[24] = "";
+    copy_string(d, n, word, sizeof(word));
+    bool is_word = word[strspn(word, "0123456789")] != '\0';
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) is_word &= strcasecmp(word, good[i]) != 0;
+    return is_word || number_at(d, n) >= 400;
+}
+
+static bool has_bad_code(const struct json_doc *d, uint32_t object) {
+    static const char *const names[] = { "code", "status", "status_code", "statusCode", "error_code" };
+    bool bad = false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        bad |= is_bad_code(d, json_get(d, object, slice_str(names[i])));
+    return bad;
+}
+
+/* Is there a member of this name, and not null? */
+static bool has(const struct json_doc *d, uint32_t object, const char *name) {
+    uint32_t n = json_get(d, object, slice_str(name));
+    return n != JSON_NONE && !json_is(d, n, JSON_NULL);
+}
+
+/* An error without that word: nothing is answered, something says that it went wrong, and a sentence says why. */
+static bool is_flat_error(const struct json_doc *d, uint32_t at) {
+    struct said s = { .status = 0 };
+    uint32_t inner = json_get(d, at, SLICE("base_resp")), success = json_get(d, at, SLICE("success"));
+    if (has(d, at, "choices") || has(d, at, "data")) return false;
+    bool bad = has_bad_code(d, at) || has(d, at, "detail") || has(d, at, "errors");
+    bad |= json_is(d, success, JSON_FALSE) || (json_is(d, inner, JSON_OBJECT) && has_bad_code(d, inner));
+    if (bad) read_value(d, at, &s, 0);
+    return s.message[0] != '\0';
+}
+
 /* An `error` that says something or stands alone, or "object":"error" as vLLM has it; or a list that begins with such
- * an object, as Google's. */
+ * an object, as Google's; or one of those above. */
 static bool is_error(const struct json_doc *d) {
     uint32_t at = json_is(d, 0, JSON_ARRAY) ? json_first(d, 0) : 0;
     if (!json_is(d, at, JSON_OBJECT)) return false;
     uint32_t e = json_get(d, at, SLICE("error")), object = json_get(d, at, SLICE("object"));
     bool alone = json_is(d, e, JSON_OBJECT) && json_get(d, at, SLICE("choices")) == JSON_NONE;
     if (err_body_is_said(d, e) || alone) return true;
-    return json_is(d, object, JSON_STRING) && json_str_eq(d, object, SLICE("error"));
+    if (object != JSON_NONE) return json_is(d, object, JSON_STRING) && json_str_eq(d, object, SLICE("error"));
+    return is_flat_error(d, at);
 }
 
 bool err_body_inside(struct failure *f, const struct json_doc *doc, bool named) {

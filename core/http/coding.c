@@ -22,6 +22,7 @@
 #include <zstd.h>
 
 #include "base/mem.h"
+#include "flow/headers.h"
 #include "include/perilune.h"
 
 #define STEP            (16 * 1024) /* bytes decoded or encoded before the buffer grows */
@@ -41,13 +42,24 @@ static const struct slice names[] = {
 
 const char *coding_name(enum coding c) { return c < CODING_UNKNOWN ? names[c].ptr : "unknown"; }
 
-enum coding coding_of(struct slice value) {
-    struct slice s = slice_trim(value);
-    if (s.len == 0) return CODING_NONE;
-    if (slice_eq_nocase(s, SLICE("x-gzip"))) return CODING_GZIP;
+static enum coding coding_named(struct slice name) {
+    if (name.len == 0) return CODING_NONE;
+    if (slice_eq_nocase(name, SLICE("x-gzip"))) return CODING_GZIP;
     for (unsigned c = CODING_NONE; c < CODING_UNKNOWN; c++)
-        if (slice_eq_nocase(s, names[c])) return (enum coding)c;
+        if (slice_eq_nocase(name, names[c])) return (enum coding)c;
     return CODING_UNKNOWN;
+}
+
+enum coding coding_over(enum coding inner, enum coding outer) {
+    if (inner == CODING_NONE) return outer;
+    return outer == CODING_NONE ? inner : CODING_UNKNOWN;
+}
+
+enum coding coding_of(struct slice value) {
+    enum coding coding = CODING_NONE;
+    struct slice name;
+    while (headers_value_next(&value, &name)) coding = coding_over(coding, coding_named(name));
+    return coding;
 }
 
 /* -- Accept-Encoding --------------------------------------------------------------- */
@@ -243,13 +255,11 @@ int coding_decode(enum coding c, struct slice in, size_t limit, struct buf *out)
     return rc;
 }
 
-/* Of all lines; there is no one who packs a body twice. */
 enum coding coding_of_body(const struct http_header *headers, unsigned count) {
     enum coding coding = CODING_NONE;
     for (unsigned i = 0; i < count; i++) {
         if (!slice_eq_nocase(headers[i].name, SLICE("content-encoding"))) continue;
-        enum coding c = coding_of(headers[i].value);
-        if (c != CODING_NONE) coding = coding == CODING_NONE ? c : CODING_UNKNOWN;
+        coding = coding_over(coding, coding_of(headers[i].value));
     }
     return coding;
 }

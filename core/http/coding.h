@@ -15,8 +15,10 @@ enum coding {
 
 #define CODINGS_KNOWN "gzip, deflate, zstd" /* what can be decoded, as Accept-Encoding says it */
 
-/* What the value of a Content-Encoding means. */
+/* Of a Content-Encoding, which is a list.  UNKNOWN: one that we do not know, or a body that is packed twice. */
 enum coding coding_of(struct slice value);
+/* Of a body that has both: of two lines of that header. */
+enum coding coding_over(enum coding inner, enum coding outer);
 const char *coding_name(enum coding c);
 /* The best coding for a reply to who sent this Accept-Encoding; CODING_NONE: plain.  Never deflate,
  * of which there are two. */

@@ -9,7 +9,7 @@
  * what its reader waits for; a stream that its reader did not wait for is put together (assemble.c).
  *
  * Frames are not rebuilt.  The look is one pass over their bytes (chunk.c); only a frame that
- * mentions usage, an error or the end of a choice is parsed.  Usage is asked upstream; what
+ * mentions usage, an error or the end of a choice, or has no choices, is parsed.  Usage is asked upstream; what
  * the client did not ask for is taken out again: the frame with empty choices
  * disappears, a usage member in any other frame is cut out, null as well.
  *
@@ -267,10 +267,11 @@ static bool read_frame(struct answer *a, const struct sse_event *e, struct event
     unsigned found = chunk_look(ev->data);
     if (a->choices.asked > 1) found &= ~(unsigned)CHUNK_INDEX; /* their number is known */
     if (found == CHUNK_USAGE && !named && cut_last_null(a, e, ev)) return !failure_is_set(a->failure);
-    if (found == 0 && !named) return true;
+    bool suspect = named || (found & CHUNK_ERROR) || chunk_lacks_choices(ev->data);
+    if (found == 0 && !suspect) return true;
     int rc = parse(a, ev->data);
     if (rc == PERILUNE_ERR_NOMEM) return false;
-    if ((named || (found & CHUNK_ERROR)) && find_error(a, ev->data, named, rc == 0)) return false;
+    if (suspect && find_error(a, ev->data, named, rc == 0)) return false;
     if (rc != 0) return true;
     chunk_count(&a->choices, &a->doc);
     a->silent = chunk_has_no_choices(&a->doc);

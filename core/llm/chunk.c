@@ -10,8 +10,8 @@
  *                        SGLang, Ollama and KoboldCpp send those in every chunk
  *     "index"            not 0: a second choice, or a second call of a tool
  *
- * Only an event that has one of them is parsed.  A quotation mark inside of a string
- * is escaped, so what looks like a key is one, at whatever depth: the parsed
+ * Only an event that has one of them is parsed, or one without choices: it may be an error that does not call itself
+ * one.  A quotation mark inside of a string is escaped, so what looks like a key is one, at whatever depth: the parsed
  * document decides what it means.
  *
  * Usage decides what is paid and what limits count, so it is believed only when it makes sense: numbers that cannot be
@@ -70,6 +70,14 @@ unsigned chunk_look(struct slice data) {
 #endif
     while (p < stop && (p = memchr(p, '"', (size_t)(stop - p))) != NULL) found |= look_at(p++, stop);
     return found;
+}
+
+/* Those of most servers begin with an id, which those without choices seldom have: the rest of the text, where the
+ * choices stand, need not be looked at then. */
+bool chunk_lacks_choices(struct slice data) {
+    static const struct slice id = SLICE("{\"id\":\""), choices = SLICE("\"choices\"");
+    if (slice_starts(data, id) || data.len == 0 || data.ptr[0] != '{') return false;
+    return memmem(data.ptr, data.len, choices.ptr, choices.len) == NULL;
 }
 
 /* -- Choices ------------------------------------------------------------------------ */

@@ -13,6 +13,8 @@ enum { /* what chunk_look() found in the text: worth being parsed for */
 };
 /* Looks through the bytes once; parses nothing. */
 unsigned chunk_look(struct slice data);
+/* Is this an event without choices? */
+bool chunk_lacks_choices(struct slice data);
 
 /* Which choices came, which of them ended, and which said anything. */
 struct chunk_choices {

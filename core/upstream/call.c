@@ -368,12 +368,27 @@ static bool has_no_body(const struct call *c) {
     return c->status == 204 || c->status == 304 || slice_eq(c->method, SLICE("HEAD"));
 }
 
+/* Of all lines that say one, which are a list; the list goes to `words`. */
+static enum coding coding_said(const struct call *c, char *words, size_t size) {
+    enum coding coding = CODING_NONE;
+    struct slice block = buf_get(&c->head), name, value;
+    size_t n = 0;
+    words[0] = '\0';
+    while (headers_next(&block, &name, &value)) {
+        if (!slice_eq_nocase(name, SLICE("content-encoding"))) continue;
+        coding = coding_over(coding, coding_of(value));
+        if (n >= size) continue;
+        n += (size_t)snprintf(words + n, size - n, "%s%.*s", n > 0 ? ", " : "", (int)value.len, value.ptr);
+    }
+    return coding;
+}
+
 /* A body that is read here is decoded, although nothing but identity was asked for; one that is
  * passed on stays as it is, and its header goes with it.  Who reads verbatim sees that header, and
  * may know a coding that we do not. */
 static void expect_coding(struct call *c) {
-    struct slice said = header(c, SLICE("content-encoding"));
-    enum coding coding = coding_of(said);
+    char said[41];
+    enum coding coding = coding_said(c, said, sizeof(said));
     if (coding == CODING_NONE || has_no_body(c) || (c->unread && is_good(c))) return;
     if (coding == CODING_UNKNOWN && c->verbatim) return;
     c->has_length = false; /* it is that of the coded body */
@@ -381,15 +396,15 @@ static void expect_coding(struct call *c) {
     c->unreadable = coding == CODING_UNKNOWN;
     if (c->unreadable && is_good(c)) {
         char why[160];
-        snprintf(why, sizeof(why), "its answer is coded (content-encoding: %.*s), which was not asked for; only "
-                 CODINGS_KNOWN " can be read", said.len < 40 ? (int)said.len : 40, said.ptr);
+        snprintf(why, sizeof(why), "its answer is coded (content-encoding: %s), which was not asked for; only "
+                 CODINGS_KNOWN " can be read", said);
         fail_later(c, FAILURE_MALFORMED, why);
     }
     if (c->unreadable) return;
     uint64_t most = !is_good(c) ? ERROR_BODY_MAX : c->stream ? SIZE_MAX : c->pool->target->max_answer;
     c->decoder = decoder_new(coding, (size_t)most);
     if (c->decoder == NULL) fail_later(c, FAILURE_NO_MEMORY, "out of memory");
-    headers_drop(&c->head, SLICE("content-encoding"));
+    while (header(c, SLICE("content-encoding")).ptr != NULL) headers_drop(&c->head, SLICE("content-encoding"));
 }
 
 /* All calls leave it out from now on; the first one says so. */

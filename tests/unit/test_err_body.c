@@ -142,6 +142,34 @@ TEST(an_error_inside_an_answer) {
     CHECK_STR(found("\"no\"", true), "502 upstream_error upstream_stream_error* no");
 }
 
+/* Servers that answer 200 whatever happens, and put no `error` around what they say (Zhipu, DashScope, MiniMax, Baidu,
+ * FastAPI behind a proxy). */
+TEST(an_error_inside_an_answer_without_a_word_for_it) {
+    CHECK_STR(found("{\"code\":429,\"message\":\"slow\"}", false), "429 rate_limit_error rate_limit_exceeded* slow");
+    CHECK_STR(found("{\"message\":\"none\",\"status\":404}", false), "404 invalid_request_error upstream_stream_error | none");
+    CHECK_STR(found("{\"code\":500,\"msg\":\"no\",\"success\":false,\"data\":null}", false), "502 upstream_error upstream_stream_error* no");
+    CHECK_STR(found("{\"code\":1302,\"msg\":\"no\",\"success\":false}", false), "502 upstream_error upstream_stream_error* no");
+    CHECK_STR(found("{\"code\":\"InvalidApiKey\",\"message\":\"no\",\"request_id\":\"r\"}", false), "401 authentication_error InvalidApiKey | no");
+    CHECK_STR(found("{\"error_code\":336003,\"error_msg\":\"no\",\"id\":\"x\"}", false), "502 upstream_error upstream_stream_error* no");
+    CHECK_STR(found("{\"choices\":null,\"base_resp\":{\"status_code\":1008,\"status_msg\":\"no\"}}", false), "502 upstream_error upstream_stream_error* no");
+    CHECK_STR(found("{\"detail\":\"no\"}", false), "502 upstream_error upstream_stream_error* no");
+    CHECK_STR(found("{\"errors\":[{\"message\":\"no\",\"code\":400}]}", false), "400 invalid_request_error upstream_stream_error | no");
+    CHECK_STR(found("{\"status\":\"error\",\"message\":\"no\"}", false), "502 upstream_error upstream_stream_error* no");
+    CHECK_STR(found("{\"success\":false,\"message\":\"no\"}", false), "502 upstream_error upstream_stream_error* no");
+    CHECK_STR(found("{\"error\":{\"code\":429.0,\"message\":\"no\"}}", false), "429 rate_limit_error rate_limit_exceeded* no");
+    /* These say how it went, or are something else. */
+    CHECK_STR(found("{\"code\":0,\"msg\":\"ok\"}", false), "");
+    CHECK_STR(found("{\"code\":200,\"msg\":\"ok\",\"success\":true}", false), "");
+    CHECK_STR(found("{\"code\":\"Success\",\"message\":\"ok\"}", false), "");
+    CHECK_STR(found("{\"choices\":[],\"base_resp\":{\"status_code\":0,\"status_msg\":\"\"}}", false), "");
+    CHECK_STR(found("{\"choices\":[{}],\"code\":500,\"message\":\"x\"}", false), "");
+    CHECK_STR(found("{\"data\":[{\"embedding\":[1]}],\"code\":500,\"message\":\"x\"}", false), "");
+    CHECK_STR(found("{\"message\":{\"role\":\"assistant\",\"content\":\"x\"},\"status\":500}", false), "");
+    CHECK_STR(found("{\"message\":\"hello\"}", false), "");
+    CHECK_STR(found("{\"code\":400}", false), "");
+    CHECK_STR(found("{}", false), "");
+}
+
 TEST(a_body_that_clients_can_read) {
     CHECK(err_body_is_openai(SLICE("{\"error\":{\"message\":\"m\",\"code\":7}}")));
     CHECK(!err_body_is_openai(SLICE("{\"error\":\"m\"}")));
