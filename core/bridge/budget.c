@@ -155,7 +155,7 @@ void budget_reprieve(struct state *s, struct budget *b) {
     if (b->killed == NULL || b->reprieved) return;
     b->reprieved = true;
     b->killed = NULL;
-    b->overdrawn = 0;
+    b->overdraft = (struct overdraft){ 0 };
     if (total_left(s, b) < REPRIEVE_US) b->earned_us = b->used_us + REPRIEVE_US - s->limits.cpu_us;
 }
 
@@ -178,6 +178,19 @@ void budget_begin_call(void *ud) {
 void budget_end_call(void *ud) {
     struct budget *b = ud;
     b->open_calls--;
+    budget_put(b);
+}
+
+struct budget *budget_hold(struct state *s, size_t bytes) {
+    struct budget *b = s->time.run.budget;
+    if (b == NULL) return NULL;
+    b->outside += bytes;
+    return budget_ref(b);
+}
+
+void budget_let_go(struct budget *b, size_t bytes) {
+    if (b == NULL) return;
+    b->outside -= bytes;
     budget_put(b);
 }
 
@@ -235,6 +248,7 @@ bool budget_turn_is_full(const struct state *s) {
 
 bool budget_must_rest(const struct state *s, const struct budget *b) {
     if (s->loop->is_virtual) return false; /* time does not pass there by itself */
+    if (b->killed != NULL) return false;   /* nothing of it runs any more, and what it leaves is to go */
     if (b->runs_long && loop_hrtime_us() < s->time.rest_until_us) return true;
     return deferred_is_waiting(&s->memory.collect) && b->memory > s->limits.memory / GREEDY_PART && !is_free(s, b);
 }

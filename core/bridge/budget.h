@@ -11,6 +11,12 @@
 
 struct state;
 
+/* Bytes that Lua gets although there is no memory left for it: see state.c. */
+struct overdraft {
+    size_t most; /* 0: nothing was granted yet */
+    size_t taken;
+};
+
 /* The account of a request: counted, because its tasks and the hooks of its answers share it. */
 struct budget {
     unsigned    refs;
@@ -26,7 +32,9 @@ struct budget {
     uint64_t    turn_us;      /* what hooks took in it */
     uint64_t    block_us;     /* instead of limits.block_us, for finally; 0: that */
     size_t      memory;       /* bytes of the Lua state grown since it began */
-    size_t      overdrawn;    /* bytes that it got although it was condemned: see state.c */
+    struct overdraft overdraft;
+    size_t      outside;      /* bytes in C that handles of Lua hold: budget_hold() */
+    unsigned    branches;     /* tasks that live: branches, and functions that write answers */
     unsigned    calls, open_calls; /* made so far, to upstreams and by fetch; of these not over yet */
     const char *killed;       /* why it must not go on; static text */
     enum failure_kind kill_kind;
@@ -93,6 +101,11 @@ void budget_condemn(struct state *s, const char *why);
 void budget_loading(struct state *s, uint64_t us);
 /* They must not go on, as a request that is condemned. */
 void budget_loading_full(struct state *s);
+
+/* Bytes in C that something of Lua's holds count as its memory, until they are let go.  hold gives a share of the
+ * running request's account, for let_go(); NULL: nobody is charged. */
+struct budget *budget_hold(struct state *s, size_t bytes);
+void budget_let_go(struct budget *b, size_t bytes); /* b may be NULL; takes the share */
 
 /* Sets the hook that ends slices. [0, 0, -] */
 void budget_watch(lua_State *L);

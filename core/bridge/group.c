@@ -21,6 +21,9 @@
  * nothing but nil; it fails with `nil, err`.  A branch that throws fails its
  * group's task with the same error.
  *
+ * Branches of branches have a depth, and those of a request that live a number (task_refuses_branches()): a function
+ * that starts itself for ever fails where it does.
+ *
  * Results of branches stay on their coroutines' stacks until push_results() runs
  * inside the waiting task, so nothing is allocated where nobody could catch it. */
 #include <assert.h>
@@ -350,6 +353,8 @@ int l_spawn(lua_State *L) {
     uint64_t over_ms = ms_at(L, 6);
     op_check(L);
     struct task *parent = state_of(L)->running;
+    const char *refused = task_refuses_branches(parent, count);
+    if (refused != NULL) return luaL_error(L, "%s", refused);
     struct group *g = mem_zalloc(sizeof(*g) + count * sizeof(g->branches[0]));
     if (g == NULL) return luaL_error(L, "out of memory for %d branches", (int)count);
     g->op = (struct op){ .task = parent, .cancel = group_cancel, .push = push_results };

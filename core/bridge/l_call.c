@@ -6,6 +6,7 @@
  *     core.sleep   a timer
  *
  * (core.fetch is in l_fetch.c; core.result, which brings what was waited for, in task.c.) */
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -170,6 +171,12 @@ int l_call(lua_State *L) {
 
 /* -- Respond ------------------------------------------------------------------------------- */
 
+#define PIECES_MOST   16384       /* chunks of an answer */
+#define PIECE_AROUND  320         /* of a chunk around its text, as JSON */
+#define PIECE_STEPS   16          /* for state_pay(): to write one takes half a microsecond */
+#define ANSWER_STEP   32          /* bytes of it that take as long as a step: they are copied, and written as JSON */
+#define LARGE_ANSWER  (64u << 10) /* bytes; the collector sees to those */
+
 /* A number of the table on top or at t, or `otherwise`. [0, 0, e] */
 static double field_number(lua_State *L, int t, const char *key, double otherwise, double most, const char *what) {
     lua_getfield(L, t, key);
@@ -225,7 +232,9 @@ static const struct slice *read_pieces(lua_State *L, unsigned *count) {
     if (lua_isnil(L, -1)) return NULL;
     luaL_checktype(L, -1, LUA_TTABLE);
     int t = lua_gettop(L);
-    *count = (unsigned)lua_objlen(L, t);
+    size_t n = lua_objlen(L, t);
+    if (n > PIECES_MOST) luaL_error(L, "respond: 'chunks' may hold %d strings, not %f", PIECES_MOST, (lua_Number)n);
+    *count = (unsigned)n;
     struct slice *pieces = lua_newuserdata(L, (*count + 1) * sizeof(*pieces));
     for (unsigned i = 0; i < *count; i++) {
         lua_rawgeti(L, t, (int)i + 1);
@@ -234,6 +243,22 @@ static const struct slice *read_pieces(lua_State *L, unsigned *count) {
         lua_pop(L, 1); /* the table keeps it */
     }
     return pieces;
+}
+
+/* What the answer takes in C: all of the same string may be one in Lua. */
+static size_t bytes_of(const struct synthetic_options *a) {
+    if (a->pieces == NULL) return a->text.len;
+    size_t sum = 0, each = a->stream ? PIECE_AROUND : 0;
+    for (unsigned i = 0; i < a->count; i++) sum += a->pieces[i].len + each;
+    return sum;
+}
+
+/* Before it is copied: is there memory, and time?  The collector does not see what answers hold, so it works as if
+ * Lua held it: those that nobody has any more let it go. [0, 0, e] */
+static void afford(lua_State *L, size_t bytes, unsigned count) {
+    if (bytes >= LARGE_ANSWER && bytes < INT_MAX) lua_gc(L, LUA_GCSTEP, (int)(bytes / 1024));
+    state_want(L, bytes);
+    state_pay(L, bytes / ANSWER_STEP + (size_t)count * PIECE_STEPS);
 }
 
 /* core.respond({text=, chunks=, status=, model=, usage=, upstream=, ttft=, itl=, stream=}, told), or with a body as it
@@ -265,6 +290,8 @@ int l_respond(lua_State *L) {
     a.stream = value_field_bool(L, 1, "stream", chat && chat->stream);
     a.keep_usage = chat && (chat->wants_usage || (told && !chat->stream)); /* a whole always has it */
     read_usage(L, &a.usage);
+    size_t bytes = bytes_of(&a);
+    afford(L, bytes, a.count);
     char name[64];
     slice_copy(name, sizeof(name), upstream);
     struct response *r = response_make(L, &(struct response_options){ .loop = s->loop, .upstream = name,
@@ -278,6 +305,7 @@ int l_respond(lua_State *L) {
                                                                       .keep_usage = chat->wants_usage });
     if (source == NULL) return luaL_error(L, "not enough memory");
     response_start(r, source);
-    state_pay(L, (a.text.len + a.model.len) / VALUE_STEP_BYTES);
+    response_charge(L, r, bytes);
+    state_pay(L, a.model.len / VALUE_STEP_BYTES);
     return 1;
 }

@@ -370,6 +370,8 @@ int l_compose(lua_State *L) {
     struct state *s = state_of(L);
     struct task *parent = s->running;
     if (parent == NULL) return luaL_error(L, "an answer is composed inside of a policy's request");
+    const char *refused = task_refuses_branches(parent, 1);
+    if (refused != NULL) return luaL_error(L, "%s", refused);
     struct request *req = parent->request;
     struct author *a = make(L, req, model_of(L, 2, req));
     int out = lua_gettop(L);

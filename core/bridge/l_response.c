@@ -110,6 +110,7 @@ static void release(struct response *r) {
     hooks_release(lr->hooks);
     event_reader_deinit(&lr->reader);
     response_put(lr->inner);
+    budget_let_go(lr->payer, lr->held);
     if (lr->outlives) state_put(lr->state);
     mem_free(lr);
     r->user = NULL;
@@ -153,6 +154,12 @@ struct response *response_make(lua_State *L, const struct response_options *opt)
     r->user_ops = &user_ops;
     h->r = r;
     return r;
+}
+
+void response_charge(lua_State *L, struct response *r, size_t bytes) {
+    struct lua_response *lr = response_lua(r);
+    lr->held = buf_len(&r->held) > bytes ? buf_len(&r->held) : bytes;
+    lr->payer = budget_hold(state_of(L), lr->held);
 }
 
 struct response *response_make_outer(lua_State *L, struct response *r, struct list *among) {

@@ -18,6 +18,8 @@ struct lua_response {
     struct response *inner; /* whose answer this one hands on, and which ends with it: a share; NULL: nobody's */
     struct hooks *hooks; /* NULL: no policy looks at it */
     struct event_reader reader; /* for text() and events() */
+    struct budget *payer; /* of what it holds in C, a share; NULL: nobody */
+    size_t        held;   /* bytes of that */
     bool          outlives; /* holds a share of the state until it is freed */
 };
 
@@ -31,6 +33,8 @@ struct response *response_make_outer(lua_State *L, struct response *r, struct li
 /* Pushes the handle, the same each time. [0, +1, e]; the response at index, or NULL / raises */
 void             response_push(lua_State *L, struct response *r);
 struct response *response_test(lua_State *L, int index);
+/* The running request holds what r has in C, at least so many bytes, as long as r is there: see budget_hold(). */
+void             response_charge(lua_State *L, struct response *r, size_t bytes);
 /* Keeps the handle alive while its functions are needed; the consumer calls it. */
 void             response_pin(struct response *r);
 /* Time that the functions of policies took so far. */

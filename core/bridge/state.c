@@ -5,11 +5,15 @@
  * the most one request may hold, so that a greedy one dies before its neighbours notice.
  * Who is refused is condemned: a policy could swallow an error with pcall (see state_check).
  *
+ * What answers hold in C, and a policy by its handles, counts as its memory (budget_hold()).
+ *
  * What is refused raises "not enough memory" inside Lua, and LuaJIT's own string functions do not survive that:
  * string.sub, char, upper, lower, reverse and tostring do not say where the top of the stack is before they make
- * a string, and the message is written over a frame of a caller.  None of them makes more than a few blocks, nor
- * one of over twice the size of the largest that there was.  So the condemned has an overdraft: whatever could be
- * theirs is granted, and the hook ends it at the next instruction.  All other blocks are refused.
+ * a string, and the message is written over a frame of a caller.  Those of them that build a long string in a buffer
+ * are ours (strings.c); what the others ask for is a string, no longer than one that is there, and a larger table of
+ * all strings, which has fewer bytes than they have.  So the condemned has an overdraft, as large as what was used
+ * when it was condemned: new blocks within it are granted, and the hook ends it at the next instruction.  What grows
+ * is a buffer, a table or a stack, and is refused, as is all that is larger.
  *
  * lua_newstate() makes strings before anything in it can raise, and ends the process when there is no memory for
  * them.  What fails meanwhile is served from a reserve; if that was needed, there is no state, in the end.
@@ -35,13 +39,13 @@
 #include "bridge/blame.h"
 #include "bridge/lib.h"
 #include "bridge/pattern.h"
+#include "bridge/strings.h"
 #include "bridge/task.h"
 #include "sys/mailbox.h"
 
 #define LARGE_BLOCK 65536
 #define MEMORY_TEXT "the policy used more memory than it may (limits.memory)"
 #define STRING_SMALL 16384     /* of string.char, which has as many bytes as a function may have arguments */
-#define OVERDRAFT_BLOCKS 3     /* a buffer, a string, and a larger table of all strings */
 #define RESERVE_BYTES (32u * 1024) /* lua_newstate() takes 12 KiB */
 #define LOADING_MEMORY (256u << 20) /* four times the usual limits.memory, which is of a running worker */
 #define BOOT_US    5000000 /* for loading a configuration with all its policies */
@@ -54,48 +58,64 @@
 /* Bytes by which the running request has grown, when the state has `total`. */
 static size_t grown_by(const struct state *s, size_t total) {
     const struct stretch *run = &s->time.run;
-    size_t before = run->in_hook || run->budget == NULL ? 0 : run->budget->memory;
+    if (run->budget == NULL) return 0;
+    size_t before = run->budget->outside + (run->in_hook ? 0 : run->budget->memory);
     return before + (total > run->began_used ? total - run->began_used : 0);
 }
 
-/* The largest block that a string function may ask for: its buffer doubles, as the table of all strings does. */
-static size_t string_most(const struct state *s) { return 2 * s->memory.largest + STRING_SMALL; }
-
-static bool overdraw(const struct state *s, size_t *overdrawn, size_t more) {
-    if (more > string_most(s) || *overdrawn + more > OVERDRAFT_BLOCKS * string_most(s)) return false;
-    *overdrawn += more;
+/* A block of osize bytes (0: none) is to have nsize, and there is no memory left for whoever runs. */
+static bool overdraw(const struct state *s, struct overdraft *o, size_t osize, size_t nsize) {
+    if (o->most == 0) o->most = s->memory.used + STRING_SMALL;
+    bool grows = osize > 0 && nsize > STRING_SMALL;
+    if (grows || nsize - osize > o->most - o->taken) return false;
+    o->taken += nsize - osize;
     return true;
 }
 
 /* Files of configuration and policies run, and nobody knows limits.memory yet. */
-static bool may_grow_loading(struct state *s, size_t more) {
-    if (s->memory.used < s->memory.loading_most / 2) s->memory.loading_overdrawn = 0;
-    if (s->memory.loading_most == 0 || s->memory.used + more <= s->memory.loading_most) return true;
-    bool granted = overdraw(s, &s->memory.loading_overdrawn, more);
+static bool may_grow_loading(struct state *s, size_t osize, size_t nsize) {
+    if (s->memory.used < s->memory.loading_most / 2) s->memory.loading_overdraft = (struct overdraft){ 0 };
+    if (s->memory.loading_most == 0 || s->memory.used + (nsize - osize) <= s->memory.loading_most) return true;
+    bool granted = overdraw(s, &s->memory.loading_overdraft, osize, nsize);
     if (granted) budget_loading_full(s);
     else s->memory.loading_full = false; /* Lua says it */
     return granted;
 }
 
-/* May the running code have `more` bytes? */
-static bool may_grow(struct state *s, size_t more) {
+/* May the running code have nsize bytes in place of osize? */
+static bool may_grow(struct state *s, size_t osize, size_t nsize) {
     struct budget *b = s->time.run.budget;
-    if (b == NULL) return may_grow_loading(s, more);
+    if (b == NULL) return may_grow_loading(s, osize, nsize);
     if (b->trusted || s->limits.memory == 0) return true; /* our own code; malloc is the limit */
-    size_t total = s->memory.used + more;
+    size_t total = s->memory.used + (nsize - osize);
     size_t grown = grown_by(s, total);
     bool greedy = grown > s->limits.memory / 2;
     bool full = total > s->limits.memory && grown > s->limits.memory / 8;
     if (!greedy && !full && total <= s->limits.memory + s->limits.memory / 2) return true;
     budget_condemn(s, MEMORY_TEXT);
-    return overdraw(s, &b->overdrawn, more);
+    return overdraw(s, &b->overdraft, osize, nsize);
+}
+
+static size_t loading_left(const struct state *s) {
+    if (s->memory.loading_most == 0) return SIZE_MAX;
+    return s->memory.used < s->memory.loading_most ? s->memory.loading_most - s->memory.used : 0;
 }
 
 size_t state_memory_left(const struct state *s) {
     const struct budget *b = s->time.run.budget;
-    if (b == NULL || b->trusted || s->limits.memory == 0) return SIZE_MAX;
+    if (b == NULL) return loading_left(s);
+    if (b->trusted || s->limits.memory == 0) return SIZE_MAX;
     size_t grown = grown_by(s, s->memory.used);
     return grown < s->limits.memory / 2 ? s->limits.memory / 2 - grown : 0;
+}
+
+void state_want(lua_State *L, size_t bytes) {
+    struct state *s = state_of(L);
+    if (bytes <= state_memory_left(s)) return;
+    budget_condemn(s, MEMORY_TEXT);
+    state_check(L);
+    lua_pushliteral(L, "not enough memory"); /* while loading: sandbox.lua says what it means */
+    lua_error(L);
 }
 
 /* Where every block should be watched by itself there is no pool. */
@@ -134,12 +154,11 @@ static void *resize_reserved(struct state *s, void *ptr, size_t osize, size_t ns
 void *state_allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     struct state *s = ud;
     if (ptr == NULL) osize = 0;
-    if (nsize > osize && !may_grow(s, nsize - osize)) return NULL;
+    if (nsize > osize && !may_grow(s, osize, nsize)) return NULL;
     if (nsize >= LARGE_BLOCK && s->time.run.budget != NULL && !s->time.run.budget->trusted) budget_large_block(s);
     void *p = s->memory.reserve == NULL ? pool_resize(&s->memory.pool, ptr, osize, nsize)
                                         : resize_reserved(s, ptr, osize, nsize);
     if (p != NULL || nsize == 0) s->memory.used += nsize - osize;
-    if (p != NULL && nsize > s->memory.largest) s->memory.largest = nsize;
     return p;
 }
 
@@ -333,6 +352,7 @@ static int open_state(lua_State *L, void *ud) {
     luaL_openlibs(L);
     set_loader(L);
     pattern_install(L, state_tick);
+    strings_install(L);
     handles_open(L);
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lib_open(L);

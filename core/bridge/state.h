@@ -48,9 +48,8 @@ struct state_stats {
 struct state_memory {
     struct pool         pool;       /* small blocks of Lua */
     size_t              used;       /* bytes */
-    size_t              largest;    /* bytes of the largest block that there ever was */
     size_t              loading_most; /* `used` while loading; 0: as much as there is */
-    size_t              loading_overdrawn; /* bytes that loading got although it was over: see state.c */
+    struct overdraft    loading_overdraft;
     bool                loading_full; /* the most was passed, and the hook has not said so yet */
     size_t              collected_at; /* `used` behind the last full collection */
     struct deferred     collect;    /* garbage of a condemned request, step by step */
@@ -204,6 +203,8 @@ static inline void state_pay(lua_State *L, size_t steps) {
 
 /* Bytes that the running request may still take, also in C; SIZE_MAX where there is no limit. */
 size_t state_memory_left(const struct state *s);
+/* So many bytes will be taken: raises, and condemns the running request, when it may not have them. [0, 0, e] */
+void state_want(lua_State *L, size_t bytes);
 
 /* Collects garbage when the heap comes near its limit: LuaJIT by itself waits
  * until it has doubled, which may be too late. */

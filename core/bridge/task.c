@@ -35,6 +35,8 @@
 #include "bridge/lib.h"
 
 #define TURN_US 2000 /* of the loop, for all tasks that could run */
+#define BRANCHES_DEEP 64     /* branches of branches of ... */
+#define BRANCHES_LIVING 4096 /* of a request, at once: the collector looks at each of them in one go */
 #define REST_MOST_US 100000 /* then a task goes on, however many others were long meanwhile */
 
 /* -- Life ------------------------------------------------------------------------- */
@@ -101,10 +103,26 @@ struct task *task_new(lua_State *L, int n) {
     return t;
 }
 
-void task_branch(struct task *t, struct task *parent) {
+const char *task_refuses_branches(const struct task *parent, size_t n) {
+    if (parent->depth >= BRANCHES_DEEP)
+        return "branches (all, any, race, map, compose) are more than 64 deep: does a function start itself for ever?";
+    if (parent->budget->branches + n > BRANCHES_LIVING)
+        return "the request has more than 4096 branches at once: begin some later (limit of perilune.map)";
+    return NULL;
+}
+
+static void take_account(struct task *t, struct budget *b) {
+    if (t->branch) t->budget->branches--;
     budget_put(t->budget);
-    t->budget = budget_ref(parent->budget);
+    t->budget = b;
+    if (t->branch) b->branches++;
+}
+
+void task_branch(struct task *t, struct task *parent) {
+    take_account(t, budget_ref(parent->budget));
     t->branch = true;
+    t->budget->branches++;
+    t->depth = parent->depth + 1;
     t->request = parent->request;
 }
 
@@ -112,8 +130,7 @@ bool task_own_budget(struct task *t, bool trusted) {
     struct budget *b = budget_new();
     if (b == NULL) return false;
     b->trusted = trusted;
-    budget_put(t->budget);
-    t->budget = b;
+    take_account(t, b);
     return true;
 }
 
@@ -137,6 +154,7 @@ void task_free(struct task *t) {
     assert(s->running != t);
     if (t->ready.next != NULL) list_remove(&t->ready);
     drop_ops(t);
+    if (t->branch) t->budget->branches--;
     if (!keep_spare(t)) {
         state_ref_drop(s, t->ref);
         budget_put(t->budget);

@@ -32,6 +32,7 @@ struct task {
     bool          room_used;
     struct budget *budget;  /* a share of its request's */
     bool          branch;   /* of another task, whose budget it shares */
+    unsigned      depth;    /* of a branch: how many tasks stand around it */
     bool          trying, attempt_over; /* see budget_attempt() */
     uint64_t      attempt_us; /* what the budget will have used when the attempt ends */
     struct request *request; /* borrowed; NULL in tests */
@@ -52,6 +53,8 @@ struct task *task_new(lua_State *L, int n);
 /* One that ended by itself before, for a function that the caller pushes on its empty
  * stack; NULL when there is none.  Cannot raise. */
 struct task *task_again(struct state *s);
+/* NULL, or why parent may not have n branches more. */
+const char *task_refuses_branches(const struct task *parent, size_t n);
 /* It is a branch of parent: works for the same request. */
 void task_branch(struct task *t, struct task *parent);
 /* It has an account of its own after all; trusted: without limits.  False: no memory. */

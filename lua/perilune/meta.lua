@@ -851,7 +851,7 @@ function perilune.upstream(name) end
 
 ---@class perilune.Answer
 ---@field text? string      the whole answer, default ""
----@field chunks? string[]  instead: its pieces, as a stream delivers them
+---@field chunks? string[]  instead: its pieces, as a stream delivers them; at most 16384
 ---@field status? integer   200 to 599, default 200
 ---@field model? string     default "perilune"
 ---@field usage? table      fields of perilune.Usage, default 0; another response's usage will do
@@ -885,7 +885,8 @@ function perilune.error(fields) end
 function perilune.reject(status, code, fields) end
 
 --- Several at once.  Each function runs in a coroutine of its own; together they
---- share the request's deadline, CPU time and memory.  At most 1024.  A function
+--- share the request's deadline, CPU time and memory.  At most 1024, of a request 4096 at
+--- once, and 64 deep in each other; more throws.  A function
 --- fails when it returns nil and an error; one that throws throws here.  What still
 --- runs when the result is known is canceled.
 ---

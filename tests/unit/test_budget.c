@@ -395,3 +395,177 @@ TEST_NOFAULT(string_functions_survive_the_end_of_memory) {
         for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++) spend_all(&w, makers[m], lengths[l]);
     world_close(&w);
 }
+
+/* -- What has no end of its own ------------------------------------------------------------ */
+
+static const struct state_limits tight = { .cpu_us = 100000000, .block_us = 10000000, .memory = 4u << 20,
+                                           .max_answer = 16u << 20, .high_water = 1u << 20 };
+
+static void world_open_tight(struct world *w) {
+    char err[256];
+    *w = (struct world){ .order = "" };
+    CHECK_INT(loop_init(&w->loop), 0);
+    CHECK_INT(state_new(&w->state, &w->loop, NULL, NULL, &tight, err, sizeof(err)), 0);
+}
+
+static void on_idle(uv_idle_t *h) { (void)h; }
+
+/* Without anything to wait for the loop would not look at what is to be done. */
+static void wait_for(struct world *w, struct actor *a) {
+    uv_idle_t busy;
+    uv_idle_init(&w->loop.uv, &busy);
+    uv_idle_start(&busy, on_idle);
+    while (!a->over) uv_run(&w->loop.uv, UV_RUN_NOWAIT);
+    uv_close((uv_handle_t *)&busy, NULL);
+    uv_run(&w->loop.uv, UV_RUN_NOWAIT);
+}
+
+static bool is_condemned_for(const struct actor *a, const char *what) {
+    return !a->ok && a->task->budget->killed != NULL && strstr(a->task->budget->killed, what) != NULL;
+}
+
+#define MANY "local s, t = ('x'):rep(1000), {} for i = 1, 7000 do t[i] = s end "
+#define END " while true do end"
+
+/* A buffer that doubles asks for twice as much each time, and was granted it: whoever is condemned could have as much
+ * as the largest block that there was, which was the one that the buffer had got just before. */
+TEST_NOFAULT(a_buffer_that_doubles_ends_with_the_memory) {
+    static const char *const codes[] = {
+        MANY "for i = 7001, 60000 do t[i] = s end local n = #table.concat(t)" END,
+        MANY "local l = s:rep(100) for i = 1, 7000 do t[i] = l end "
+             "local n = #string.format(('%s'):rep(7000), unpack(t))" END,
+        MANY "local n = #string.format(('%q'):rep(7000), unpack(t))" END,
+        "local n = #('x'):rep(1e5, ('y'):rep(1000))" END,
+        "local s = ('x'):rep(1e5) while true do s = s .. s end",
+        "local s = ('x'):rep(1e5) while true do s = s:gsub('x', 'xx') end",
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
+        struct world w;
+        struct actor a;
+        world_open_tight(&w);
+        begin(&w, &a, codes[i]);
+        wait_for(&w, &a);
+        CHECK(is_condemned_for(&a, "limits.memory"));
+        CHECK(a.task->budget->memory < 2 * tight.memory); /* what it had when it ended */
+        task_free(a.task);
+        world_close(&w);
+    }
+}
+
+/* A long string is made for the first time when nothing is left: no buffer has its size yet. */
+TEST_NOFAULT(the_first_long_string_may_be_one_too_many) {
+    for (size_t m = 0; m < sizeof(makers) / sizeof(makers[0]); m++) {
+        struct world w;
+        struct actor a;
+        char code[1024];
+        world_open_tight(&w);
+        snprintf(code, sizeof(code),
+                 "local long, kept = ('Ab'):rep(250000), {} "
+                 "local function make(s, i) %s end "
+                 "local function deep(level, s, i) "
+                 "  if level > 0 then local a, b, c = deep(level - 1, s, i) return a, b, c end return make(s, i) end "
+                 "for i = 1, 33 do kept[i] = ('%%d'):format(i):rep(20000) end "
+                 "for i = 34, 1e7 do kept[i] = deep(40, long, i) end", makers[m]);
+        begin(&w, &a, code);
+        wait_for(&w, &a);
+        CHECK(is_condemned_for(&a, "limits.memory"));
+        task_free(a.task);
+        world_close(&w);
+    }
+}
+
+/* What answers hold in C is memory of the policy that holds the answers. */
+TEST_NOFAULT(answers_that_a_policy_holds_are_its_memory) {
+    struct world w;
+    struct actor a;
+    world_open_tight(&w);
+    begin(&w, &a, "local respond, kept, s = require('perilune').respond, {}, ('x'):rep(1e5) "
+                  "for i = 1, 1000 do kept[i] = respond{ text = s } end");
+    wait_for(&w, &a);
+    CHECK(is_condemned_for(&a, "limits.memory"));
+    struct budget *b = budget_ref(a.task->budget);
+    CHECK(b->outside > tight.memory / 4 && b->outside <= tight.memory / 2);
+    task_free(a.task);
+    lua_gc(w.state->L, LUA_GCCOLLECT, 0);
+    lua_gc(w.state->L, LUA_GCCOLLECT, 0); /* finalizers ran in the first one */
+    CHECK_INT(b->outside, 0);
+    budget_put(b);
+
+    /* Those that it drops are not. */
+    begin(&w, &a, "local respond, s = require('perilune').respond, ('x'):rep(1e5) for i = 1, 200 do respond{ text = s } end");
+    wait_for(&w, &a);
+    CHECK(a.ok);
+    task_free(a.task);
+    world_close(&w);
+}
+
+TEST_NOFAULT(an_answer_is_paid_before_it_is_copied) {
+    static const char *const codes[] = {
+        "local s, t = ('x'):rep(1e6), {} for i = 1, 600 do t[i] = s end require('perilune').respond{ chunks = t }",
+        "local t = {} for i = 1, 16000 do t[i] = '' end require('perilune').respond{ chunks = t, stream = true }",
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
+        struct world w;
+        struct actor a;
+        world_open_tight(&w);
+        begin(&w, &a, codes[i]);
+        wait_for(&w, &a);
+        CHECK(is_condemned_for(&a, "limits.memory"));
+        CHECK_INT(a.task->budget->outside, 0);
+        task_free(a.task);
+        world_close(&w);
+    }
+}
+
+/* A chain of branches that was condemned ends at once: each of them would wait for the collector. */
+TEST_NOFAULT(who_was_condemned_does_not_rest) {
+    struct world w;
+    struct actor a;
+    world_open(&w);
+    begin(&w, &a, LONG "work('A') sleep(0) step('a')");
+    hold(&w);
+    while (list_is_empty(&w.state->resting)) uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+    hold(&w);
+    CHECK(budget_must_rest(w.state, a.task->budget));
+    a.task->budget->killed = "a test";
+    CHECK(!budget_must_rest(w.state, a.task->budget));
+    task_cancel(a.task);
+    world_close(&w);
+}
+
+/* -- Branches ------------------------------------------------------------------------------- */
+
+static void run_code(struct world *w, const char *code, bool ok) {
+    struct actor a;
+    begin(w, &a, code);
+    wait_for(w, &a);
+    CHECK(a.ok == ok);
+    CHECK(a.task->budget->killed == NULL);
+    CHECK_INT(a.task->budget->branches, 0);
+    task_free(a.task);
+}
+
+TEST_NOFAULT(branches_have_a_depth) {
+    struct world w;
+    world_open_tight(&w);
+    run_code(&w, "local p = require('perilune') local function f(n) return n == 0 and 1 or p.all{ function() return f(n - 1) "
+                 "end } end return f(60)", true);
+    run_code(&w, "local p = require('perilune') local function f() return p.all{ f } end return f()", false);
+    run_code(&w, "local p = require('perilune') local function f() return p.any{ f } end return f()", false);
+    run_code(&w, "local p = require('perilune') local function f() return p.map({ 1 }, f) end return f()", false);
+    world_close(&w);
+}
+
+TEST_NOFAULT(branches_that_live_are_counted) {
+    static const struct state_limits wide = { .cpu_us = 100000000, .block_us = 10000000, .memory = 256u << 20 };
+    struct world w = { .order = "" };
+    char err[256];
+    CHECK_INT(loop_init(&w.loop), 0);
+    CHECK_INT(state_new(&w.state, &w.loop, NULL, NULL, &wide, err, sizeof(err)), 0);
+    run_code(&w, "local p, l = require('perilune'), {} for i = 1, 1000 do l[i] = function() return 1 end end "
+                 "for i = 1, 10 do p.all(l) end", true);
+    run_code(&w, "local p, l, m = require('perilune'), {}, {} for i = 1, 1000 do l[i] = function() p.sleep(100) end end "
+                 "for i = 1, 5 do m[i] = function() p.all(l) end end "
+                 "local ok, why = pcall(p.all, m) assert(not ok and why:find('4096', 1, true), why)", true);
+    world_close(&w);
+}
