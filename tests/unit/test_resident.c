@@ -353,6 +353,18 @@ TEST_NOFAULT(a_short_prompt_waits_two_steps_for_a_long_one) {
     close_desk();
 }
 
+/* A step is held while the one client of it leaves; what is in the next one? */
+static struct {
+    atomic_uint held, of_first, of_second; /* the step; tokens in the next one */
+    atomic_bool open;
+} leaving;
+
+static void hold_a_step(unsigned step) {
+    if (step != 5) return;
+    leaving.held = step;
+    while (!leaving.open) usleep(100);
+}
+
 static int order[8], order_len;
 
 static void see_first(unsigned step, const struct perilune_engine_token *t) {
@@ -366,7 +378,9 @@ TEST_NOFAULT(priority_then_deadline_then_arrival) {
         { "x first, and it takes long", 0, 0 }, { "d", 0, 0 }, { "c", 0, 900 }, { "b", 0, 800 }, { "a", 5, 0 }, { "e", 0, 0 } };
     struct slice text;
     order_len = 0;
+    memset(&leaving, 0, sizeof(leaving));
     open_desk(&s);
+    fake.before = hold_a_step; /* until all have asked */
     fake.seen = see_first;
     fake.never_ends = true;
     for (int i = 0; i < 6; i++) {
@@ -374,8 +388,9 @@ TEST_NOFAULT(priority_then_deadline_then_arrival) {
         q.priority = all[i].priority;
         q.deadline_ms = all[i].until;
         ask_with(&asked[i], &q);
-        if (i == 0) while (resident_stats(desk.resident)->said == 0) usleep(100);
+        if (i == 0) while (leaving.held == 0) usleep(100);
     }
+    leaving.open = true;
     wait_all();
     for (int i = 0; i < 6; i++) check_answer(&asked[i]);
     CHECK_INT(order_len, 6);
@@ -450,18 +465,6 @@ TEST_NOFAULT(who_leaves_is_gone_within_a_step) {
     wait_all();
     check_answer(&asked[0]);
     close_desk();
-}
-
-/* A step is held while the one client of it leaves; what is in the next one? */
-static struct {
-    atomic_uint held, of_first, of_second; /* the step; tokens in the next one */
-    atomic_bool open;
-} leaving;
-
-static void hold_a_step(unsigned step) {
-    if (step != 5) return;
-    leaving.held = step;
-    while (!leaving.open) usleep(100);
 }
 
 static void see_who_is_next(unsigned step, const struct perilune_engine_token *t) {
