@@ -79,7 +79,7 @@
                     "callbacks and long C functions cannot be interrupted"
 #define ATTEMPT_TEXT "there is not enough CPU time left (limits.cpu_ms, limits.block_ms)"
 #define BOOT_TEXT   "loading took longer than 5 seconds: an endless loop?"
-#define FULL_TEXT   "loading took more than 256 MiB of memory: a table that grows without an end?"
+#define FULL_TEXT   "loading took more than 256 MiB of memory: a table, or a text, that grows without an end?"
 
 /* -- The account ------------------------------------------------------------------- */
 
@@ -343,7 +343,7 @@ void budget_condemn(struct state *s, const char *why) {
 }
 
 void budget_loading_full(struct state *s) {
-    s->memory.loading_full = true;
+    s->memory.loading = LOADING_FULL;
     look_at_once(s);
 }
 
@@ -430,8 +430,8 @@ static bool is_loading_over(struct state *s) {
 
 /* Why loading must not go on, or NULL. */
 static const char *loading_verdict(struct state *s) {
-    bool full = s->memory.loading_full && s->memory.used > s->memory.loading_most; /* not collected meanwhile */
-    if (full) return FULL_TEXT;
+    bool is_more = s->memory.used > s->memory.loading_most; /* or it was collected meanwhile */
+    if (s->memory.loading == LOADING_FULL && is_more) return FULL_TEXT;
     return is_loading_over(s) ? BOOT_TEXT : NULL;
 }
 
@@ -439,7 +439,7 @@ static const char *loading_verdict(struct state *s) {
  * second more, and memory, in which Lua says which policy it was; a policy's pcall throws in it, too. */
 static int stop_loading(lua_State *L, struct state *s, const char *why) {
     lua_Debug ar;
-    s->memory.loading_full = false;
+    s->memory.loading = LOADING_FITS;
     if (s->time.over == NULL) {
         s->time.over = why;
         budget_loading(s, OVERTIME_US);
@@ -450,6 +450,8 @@ static int stop_loading(lua_State *L, struct state *s, const char *why) {
     lua_pushfstring(L, "%s:%d: %s", file, ar.currentline, s->time.over);
     return lua_error(L);
 }
+
+void budget_refuse_loading(lua_State *L) { stop_loading(L, state_of(L), FULL_TEXT); }
 
 bool state_has_time(struct state *s) {
     if (s->time.run.budget == NULL) return loading_verdict(s) == NULL;

@@ -101,6 +101,8 @@ void budget_condemn(struct state *s, const char *why);
 void budget_loading(struct state *s, uint64_t us);
 /* They must not go on, as a request that is condemned. */
 void budget_loading_full(struct state *s);
+/* Loading asked for more than it may have, and gets nothing: raises at the line that did. [0, 0, e] */
+void budget_refuse_loading(lua_State *L);
 
 /* Bytes in C that something of Lua's holds count as its memory, until they are let go.  hold gives a share of the
  * running request's account, for let_go(); NULL: nobody is charged. */

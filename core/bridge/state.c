@@ -63,29 +63,33 @@ static size_t grown_by(const struct state *s, size_t total) {
     return before + (total > run->began_used ? total - run->began_used : 0);
 }
 
-/* A block of osize bytes (0: none) is to have nsize, and there is no memory left for whoever runs. */
-static bool overdraw(const struct state *s, struct overdraft *o, size_t osize, size_t nsize) {
+static bool overdraw(const struct state *s, struct overdraft *o, size_t more) {
     if (o->most == 0) o->most = s->memory.used + STRING_SMALL;
-    bool grows = osize > 0 && nsize > STRING_SMALL;
-    if (grows || nsize - osize > o->most - o->taken) return false;
-    o->taken += nsize - osize;
+    if (more > o->most - o->taken) return false;
+    o->taken += more;
     return true;
 }
 
-/* Files of configuration and policies run, and nobody knows limits.memory yet. */
-static bool may_grow_loading(struct state *s, size_t osize, size_t nsize) {
-    if (s->memory.used < s->memory.loading_most / 2) s->memory.loading_overdraft = (struct overdraft){ 0 };
-    if (s->memory.loading_most == 0 || s->memory.used + (nsize - osize) <= s->memory.loading_most) return true;
-    bool granted = overdraw(s, &s->memory.loading_overdraft, osize, nsize);
-    if (granted) budget_loading_full(s);
-    else s->memory.loading_full = false; /* Lua says it */
+static void loading_fits(struct state *s) {
+    s->memory.loading = LOADING_FITS;
+    s->memory.loading_overdraft = (struct overdraft){ 0 };
+}
+
+/* Files of configuration and policies run, and nobody knows limits.memory yet.  What grows is granted as well here:
+ * the hook comes behind it, and knows the line.  Who was refused knows why, and throws: no hook then. */
+static bool may_grow_loading(struct state *s, size_t more) {
+    if (s->memory.used < s->memory.loading_most / 2) loading_fits(s);
+    if (s->memory.loading_most == 0 || s->memory.used + more <= s->memory.loading_most) return true;
+    bool granted = overdraw(s, &s->memory.loading_overdraft, more);
+    if (!granted) s->memory.loading = LOADING_REFUSED;
+    else if (s->memory.loading == LOADING_FITS) budget_loading_full(s);
     return granted;
 }
 
 /* May the running code have nsize bytes in place of osize? */
 static bool may_grow(struct state *s, size_t osize, size_t nsize) {
     struct budget *b = s->time.run.budget;
-    if (b == NULL) return may_grow_loading(s, osize, nsize);
+    if (b == NULL) return may_grow_loading(s, nsize - osize);
     if (b->trusted || s->limits.memory == 0) return true; /* our own code; malloc is the limit */
     size_t total = s->memory.used + (nsize - osize);
     size_t grown = grown_by(s, total);
@@ -93,7 +97,8 @@ static bool may_grow(struct state *s, size_t osize, size_t nsize) {
     bool full = total > s->limits.memory && grown > s->limits.memory / 8;
     if (!greedy && !full && total <= s->limits.memory + s->limits.memory / 2) return true;
     budget_condemn(s, MEMORY_TEXT);
-    return overdraw(s, &b->overdraft, osize, nsize);
+    bool grows = osize > 0 && nsize > STRING_SMALL;
+    return !grows && overdraw(s, &b->overdraft, nsize - osize);
 }
 
 static size_t loading_left(const struct state *s) {
@@ -112,10 +117,9 @@ size_t state_memory_left(const struct state *s) {
 void state_want(lua_State *L, size_t bytes) {
     struct state *s = state_of(L);
     if (bytes <= state_memory_left(s)) return;
+    if (s->time.run.budget == NULL) budget_refuse_loading(L);
     budget_condemn(s, MEMORY_TEXT);
     state_check(L);
-    lua_pushliteral(L, "not enough memory"); /* while loading: sandbox.lua says what it means */
-    lua_error(L);
 }
 
 /* Where every block should be watched by itself there is no pool. */

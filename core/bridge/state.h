@@ -45,12 +45,19 @@ struct state_stats {
 };
 
 /* Where its Lua objects are, and how many bytes of them. */
+/* What loading has of its memory. */
+enum loading_memory {
+    LOADING_FITS,
+    LOADING_FULL,   /* it has more than the most, and the hook has not said so yet */
+    LOADING_REFUSED /* it got a "not enough memory", which is on its way to whoever says it */
+};
+
 struct state_memory {
     struct pool         pool;       /* small blocks of Lua */
     size_t              used;       /* bytes */
     size_t              loading_most; /* `used` while loading; 0: as much as there is */
     struct overdraft    loading_overdraft;
-    bool                loading_full; /* the most was passed, and the hook has not said so yet */
+    enum loading_memory loading;
     size_t              collected_at; /* `used` behind the last full collection */
     struct deferred     collect;    /* garbage of a condemned request, step by step */
     unsigned            cycles;     /* of the collector, since then */

@@ -179,8 +179,10 @@ end
 ---@param where? string
 ---@return any
 function M.said(value, where)
-  collectgarbage() -- what came before may have filled the memory, and the next policy is not to be blamed for it
+  -- What came before may have filled the memory, and the next policy is not to be blamed for it.
+  collectgarbage()
   if value ~= "not enough memory" then return value end
+  for _ = 1, 4 do collectgarbage() end -- LuaJIT's buffer for texts loses half of its size each time
   return (where and where .. ": " or "") .. "not enough memory: loading may take 256 MiB of it"
 end
 
